@@ -1,0 +1,367 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A key names one setting. Section is "" for those at the top of the file;
+// index counts the [[upstream]] sections and is 0 elsewhere.
+type key struct {
+	section string
+	index   int
+	name    string
+}
+
+// String returns the key as people write it: "upstream.host".
+func (k key) String() string { return join(k.section, k.name) }
+
+// paths are where the outline of a file may have the key.
+func (k key) paths() []string {
+	indexed := join(fmt.Sprintf("%s[%d]", k.section, k.index), k.name)
+	if k.index > 0 {
+		return []string{indexed}
+	}
+	return []string{k.String(), indexed, k.String() + "[0]"}
+}
+
+// env is the name of the environment variable for the key.
+func (k key) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.String(), ".", "_"))
+}
+
+const (
+	upstreamSection = "upstream"
+	maxUpstreams    = 100
+)
+
+// schema lists the keys a file may have, by section, in the order of Config.
+func schema() (sections []string, keys map[string][]string) {
+	sections, keys = []string{""}, map[string][]string{}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		section := field.Tag.Get("toml")
+		table := field.Type
+		if table.Kind() == reflect.Slice {
+			table = table.Elem()
+		}
+		switch {
+		case section == "-":
+		case table.Kind() == reflect.Struct:
+			sections = append(sections, section)
+			for f := range table.Fields() {
+				keys[section] = append(keys[section], f.Tag.Get("toml"))
+			}
+		default:
+			keys[""] = append(keys[""], section)
+		}
+	}
+	return sections, keys
+}
+
+// field returns a pointer to the setting in cfg, nil if there is none of that
+// name.
+func field(cfg *Config, k key) any {
+	table := reflect.ValueOf(cfg).Elem()
+	if k.section != "" {
+		table = named(table, k.section)
+		if table.Kind() == reflect.Slice {
+			table = table.Index(k.index)
+		}
+	}
+	if value := named(table, k.name); value.IsValid() {
+		return value.Addr().Interface()
+	}
+	return nil
+}
+
+func named(table reflect.Value, name string) reflect.Value {
+	for f, value := range table.Fields() {
+		if f.Tag.Get("toml") == name {
+			return value
+		}
+	}
+	return reflect.Value{}
+}
+
+// decode takes the parsed file into the Config.
+func (l *loader) decode(root map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(root)) {
+		value := root[name]
+		k := key{name: name}
+		switch {
+		case slices.Contains(l.keys[""], name):
+			l.origins[k] = origin{file: l.file, line: l.line(k)}
+			l.assign(k, value)
+		case name == upstreamSection:
+			l.decodeUpstreams(k, value)
+		case slices.Contains(l.sections, name):
+			if table, ok := value.(map[string]any); ok {
+				l.decodeSection(name, 0, table)
+				continue
+			}
+			problem := "is a section, not a value"
+			if _, tables := value.([]map[string]any); tables {
+				problem = "is a section that there is only one of"
+			}
+			l.fault(k, problem, fmt.Sprintf("write [%s], and its keys below", name))
+		default:
+			_, table := value.(map[string]any)
+			_, tables := value.([]map[string]any)
+			l.unknown(k, table || tables)
+		}
+	}
+}
+
+func (l *loader) decodeUpstreams(k key, value any) {
+	var tables []map[string]any
+	switch value := value.(type) {
+	case map[string]any:
+		tables = []map[string]any{value}
+	case []map[string]any:
+		tables = value
+	case []any:
+		for _, element := range value {
+			table, ok := element.(map[string]any)
+			if !ok {
+				l.hintUpstream()
+				l.fault(k, "is a list of something else than sections", "write [upstream], and host, username and password below")
+				return
+			}
+			tables = append(tables, table)
+		}
+	default:
+		l.hintUpstream()
+		l.fault(k, "is a section, not a value", "write [upstream], and host, username and password below")
+		return
+	}
+	if len(tables) > maxUpstreams {
+		l.hintUpstream()
+		l.fault(k, fmt.Sprintf("is there %d times", len(tables)), fmt.Sprintf("write at most %d", maxUpstreams))
+		return
+	}
+	for len(l.cfg.Upstreams) < len(tables) {
+		l.cfg.Upstreams = append(l.cfg.Upstreams, defaultUpstream())
+	}
+	for i, table := range tables {
+		l.decodeSection(upstreamSection, i, table)
+	}
+}
+
+func (l *loader) decodeSection(section string, index int, table map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		k := key{section, index, name}
+		if !slices.Contains(l.keys[section], name) {
+			_, isTable := table[name].(map[string]any)
+			l.unknown(k, isTable)
+			continue
+		}
+		l.origins[k] = origin{file: l.file, line: l.line(k)}
+		l.assign(k, table[name])
+	}
+}
+
+// assign stores a value from TOML, or as if from TOML, in the setting. What
+// does not fit is a fault, and leaves the setting as it was.
+func (l *loader) assign(k key, value any) {
+	switch target := field(&l.cfg, k).(type) {
+	case *string:
+		if text, ok := value.(string); ok {
+			*target = text
+			return
+		}
+		l.fault(k, "is "+kind(value)+", not text", l.write(k, textFor(k, value)))
+	case *Secret:
+		if text, ok := value.(string); ok {
+			*target = Secret(text)
+			return
+		}
+		l.fault(k, "is "+kind(value)+", not text", "put it in quotes: "+l.assignment(k, "…"))
+	case *int:
+		if number, ok := value.(int64); ok {
+			if int64(int(number)) == number {
+				*target = int(number)
+				return
+			}
+			l.fault(k, "is too large", l.write(k, example(k)))
+			return
+		}
+		text, ok := value.(string)
+		number, err := strconv.Atoi(strings.TrimSpace(text))
+		switch {
+		case ok && err == nil:
+			l.fault(k, "is text, not a number", l.write(k, number))
+		case ok:
+			l.fault(k, quote(text)+" is not a number", l.write(k, example(k)))
+		default:
+			l.fault(k, "is "+kind(value)+", not a whole number", l.write(k, example(k)))
+		}
+	case *Size:
+		if number, ok := value.(int64); ok && number >= 0 {
+			*target = Size(number)
+			return
+		}
+		assignParsed(l, k, target, value, parseSize)
+	case *Duration:
+		if number, ok := value.(int64); ok && number > 0 {
+			value = strconv.FormatInt(number, 10)
+		}
+		assignParsed(l, k, target, value, parseDuration)
+	case *[]string:
+		list, ok := value.([]any)
+		if text, isText := value.(string); isText {
+			l.fault(k, "is one text, not a list", l.write(k, splitList(text)))
+			return
+		}
+		texts := make([]string, 0, len(list))
+		for _, element := range list {
+			text, isText := element.(string)
+			if !isText {
+				l.fault(k, "has "+kind(element)+" in the list, not text", l.write(k, example(k)))
+				return
+			}
+			texts = append(texts, text)
+		}
+		if !ok {
+			l.fault(k, "is "+kind(value)+", not a list", l.write(k, example(k)))
+			return
+		}
+		*target = texts
+	}
+}
+
+// assignParsed is assign for what is text in the file.
+func assignParsed[T any](l *loader, k key, target *T, value any, parse func(string) (T, error)) {
+	text, ok := value.(string)
+	if !ok {
+		l.fault(k, "is "+kind(value)+", not text", l.write(k, example(k)))
+		return
+	}
+	parsed, err := parse(text)
+	switch {
+	case err == nil:
+		*target = parsed
+	case errors.Is(err, errNoUnit):
+		l.fault(k, quote(text)+" has no unit (ms, s, m, h or d)", l.write(k, strings.TrimSpace(text)+"s")+" if seconds are meant")
+	default:
+		l.fault(k, quote(text)+" "+err.Error(), l.write(k, example(k)))
+	}
+}
+
+// kind says what a value of TOML is, for people.
+func kind(value any) string {
+	switch value := value.(type) {
+	case string:
+		return "text"
+	case int64:
+		if value < 0 {
+			return "a negative number"
+		}
+		return "a number"
+	case float64:
+		return "a number with a fraction"
+	case bool:
+		return "true or false"
+	case []any, []map[string]any:
+		return "a list"
+	case map[string]any:
+		return "a section"
+	default:
+		return "a date or time"
+	}
+}
+
+// textFor makes text of a value that stands without quotes.
+func textFor(k key, value any) any {
+	switch value.(type) {
+	case int64, float64:
+		return fmt.Sprint(value)
+	}
+	return example(k)
+}
+
+// splitList reads a list in one text: elements between commas or line ends.
+func splitList(text string) []string {
+	list := []string{}
+	for element := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		if element = strings.TrimSpace(element); element != "" {
+			list = append(list, element)
+		}
+	}
+	return list
+}
+
+// examples are values to show for keys whose default is to be empty.
+var examples = map[string]any{
+	"hostname":                         "relay.example.com",
+	"listen.max_message_size":          "25MB",
+	"spool.max_size":                   "2GB",
+	"upstream.provider":                "gmail",
+	"upstream.host":                    "smtp.example.com",
+	"upstream.port":                    587,
+	"upstream.username":                "you@example.com",
+	"upstream.password":                "…",
+	"upstream.password_file":           "/etc/kurir/password",
+	"upstream.password_command":        "pass show smtp",
+	"upstream.auth":                    "PLAIN",
+	"upstream.connections":             4,
+	"upstream.messages_per_connection": 100,
+	"upstream.ca_file":                 "/etc/kurir/ca.pem",
+	"upstream.client_cert":             "/etc/kurir/client.pem",
+	"upstream.client_key":              "/etc/kurir/client.key",
+	"upstream.senders":                 []string{"@example.com"},
+}
+
+// example returns a good value for the key: string, int or []string.
+func example(k key) any {
+	if value, ok := examples[k.String()]; ok {
+		return value
+	}
+	defaults := Default()
+	switch value := field(&defaults, key{section: k.section, name: k.name}).(type) {
+	case *string:
+		return *value
+	case *int:
+		return *value
+	case *Size:
+		return value.String()
+	case *Duration:
+		return value.String()
+	case *[]string:
+		return *value
+	}
+	return ""
+}
+
+// write tells the reader to set the key to a string, int or []string.
+func (l *loader) write(k key, value any) string { return "write " + l.assignment(k, value) }
+
+// assignment is how the key is set where it was set: in the file or in the
+// environment.
+func (l *loader) assignment(k key, value any) string { return l.assignmentBeside(k, k, value) }
+
+// assignmentBeside is how the key is set where another one was.
+func (l *loader) assignmentBeside(other, k key, value any) string {
+	at, given := l.origins[other]
+	if at.variable != "" || !given && l.file == "" {
+		if list, ok := value.([]string); ok {
+			value = strings.Join(list, ",")
+		}
+		return fmt.Sprintf("%s=%v", k.env(), value)
+	}
+	switch value := value.(type) {
+	case string:
+		return k.name + " = " + strconv.Quote(value)
+	case []string:
+		quoted := make([]string, len(value))
+		for i, element := range value {
+			quoted[i] = strconv.Quote(element)
+		}
+		return k.name + " = [" + strings.Join(quoted, ", ") + "]"
+	}
+	return fmt.Sprintf("%s = %v", k.name, value)
+}

@@ -1,0 +1,338 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Options say where Load looks.
+type Options struct {
+	// Path is the file to read, as given with --config. "" means to look:
+	// $KURIR_CONFIG, else kurir.toml in Dir, else /etc/kurir/kurir.toml.
+	Path string
+
+	// Environ is the environment, as os.Environ returns it.
+	Environ []string
+
+	// Dir is the directory that Path and paths in the environment start from.
+	// "" means the working directory. Paths in the file start from the file.
+	Dir string
+
+	// Providers are the names that upstream.provider may have. Empty means
+	// that the caller checks it.
+	Providers []string
+
+	// Sandbox is for a relay that brings its own provider: no host is
+	// required, no file is looked for (Path is read if it is set), StateDir
+	// and Spool.Dir stay empty unless they are set, and the default address is
+	// 127.0.0.1:2525. What [upstream] says is not checked as a whole.
+	Sandbox bool
+
+	// system replaces what is outside a test's reach.
+	system *system
+}
+
+type system struct {
+	config    string // the last file that is looked for
+	stateDir  string
+	superuser bool
+}
+
+// maxFile limits the configuration and the files it reads values from.
+const maxFile = 256 << 10
+
+// Load reads the configuration. The error is Faults, with everything that is
+// wrong, or a *MissingError, or both joined. The result is valid, except that
+// a password_command has not been run: see Resolve.
+func Load(o Options) (*Config, error) {
+	l := newLoader(o)
+	path, looked, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		l.readFile(path)
+	}
+	l.environment()
+	if path == "" && !o.Sandbox && !l.given(upstreamKey(0, "host")) && !l.given(upstreamKey(0, "provider")) {
+		missing := &MissingError{Looked: looked}
+		if len(l.faults) > 0 {
+			return nil, errors.Join(missing, l.faults)
+		}
+		return nil, missing
+	}
+	if !l.unreadable {
+		l.places()
+		l.validate()
+	}
+	if len(l.faults) > 0 {
+		l.faults.sort()
+		return nil, l.faults
+	}
+	return &l.cfg, nil
+}
+
+// A loader collects the Config and its faults. origins has a key for every
+// setting that was given, whether or not its value was good.
+type loader struct {
+	opts       Options
+	system     system
+	env        map[string]string
+	cfg        Config
+	file       string // as people know it
+	outline    outline
+	unreadable bool // the file is not TOML, so that what is missing is unknown
+	origins    map[key]origin
+	hinted     map[key]bool // keys that were given under another name
+	faults     Faults
+	sections   []string
+	keys       map[string][]string
+}
+
+// An origin is where a setting was given: in a line of a file, or in an
+// environment variable.
+type origin struct {
+	file     string
+	line     int
+	variable string
+}
+
+func newLoader(o Options) *loader {
+	l := &loader{
+		opts:    o,
+		system:  system{systemConfig, systemStateDir, os.Geteuid() == 0},
+		env:     map[string]string{},
+		cfg:     Default(),
+		origins: map[key]origin{},
+		hinted:  map[key]bool{},
+	}
+	if o.system != nil {
+		l.system = *o.system
+	}
+	for _, variable := range o.Environ {
+		if name, value, ok := strings.Cut(variable, "="); ok {
+			l.env[name] = value
+		}
+	}
+	if o.Sandbox {
+		l.cfg.Listen.SMTP = []string{"127.0.0.1:2525"}
+	}
+	l.sections, l.keys = schema()
+	return l
+}
+
+func upstreamKey(index int, name string) key { return key{upstreamSection, index, name} }
+
+func (l *loader) given(k key) bool {
+	_, ok := l.origins[k]
+	return ok
+}
+
+// fault reports what is wrong with a setting, at the place it was given at;
+// if it was not given, at the head of its section.
+func (l *loader) fault(k key, problem, instead string) {
+	at, ok := l.origins[k]
+	if !ok && l.file != "" {
+		at = origin{file: l.file, line: l.line(k)}
+		if at.line == 0 {
+			at.line = l.line(key{section: k.section, index: k.index})
+		}
+	}
+	f := Fault{File: at.file, Line: at.line, Key: shown(k.String()), Problem: problem, Instead: instead}
+	if at.variable != "" {
+		f.File = at.variable
+	}
+	l.faults = append(l.faults, f)
+}
+
+func (l *loader) warn(k key, file, text string) {
+	w := Warning{File: file, Key: k.String(), Text: text}
+	if !slices.Contains(l.cfg.Warnings, w) {
+		l.cfg.Warnings = append(l.cfg.Warnings, w)
+	}
+}
+
+// line is where the file has the key, or the head of the section if the key
+// has no name; 0 if nowhere.
+func (l *loader) line(k key) int {
+	for _, path := range k.paths() {
+		if line := l.outline.lines[strings.TrimSuffix(path, ".")]; line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
+// from reads a path as it is meant by who stands in dir.
+func from(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// find returns the file to read, "" if there is none, and then where it looked.
+func (l *loader) find() (path string, looked []string, err error) {
+	given, by := l.opts.Path, "--config"
+	if given == "" && !l.opts.Sandbox {
+		given, by = l.env[envPrefix+"CONFIG"], envPrefix+"CONFIG"
+	}
+	if given != "" {
+		path = from(l.opts.Dir, given)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return "", nil, Faults{{File: path, Problem: "there is no such file", Instead: "create it, or change " + by}}
+		}
+		return path, nil, nil
+	}
+	if l.opts.Sandbox {
+		return "", nil, nil
+	}
+	looked = []string{from(l.opts.Dir, "kurir.toml"), l.system.config}
+	for _, path := range looked {
+		// Any other error than this is one to tell: a file that may not be
+		// read must not give way to another one in silence.
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil, nil
+		}
+	}
+	return "", looked, nil
+}
+
+func (l *loader) readFile(path string) {
+	l.file, l.cfg.File = path, path
+	src, problem := readSmall(path)
+	if problem != "" {
+		l.unreadable = true
+		l.faults = append(l.faults, Fault{File: path, Problem: problem, Instead: "give the path of a text file that Kurir may read"})
+		return
+	}
+	l.outline = outlineOf(src)
+	if line := l.outline.deep; line > 0 {
+		l.unreadable = true
+		l.faults = append(l.faults, Fault{File: path, Line: line, Problem: "this is nested too deeply", Instead: "no setting has more than a section and a key"})
+		return
+	}
+	var root map[string]any
+	if _, err := toml.Decode(src, &root); err != nil {
+		l.unreadable = true
+		l.faults = append(l.faults, l.syntaxFault(src, err))
+		return
+	}
+	l.decode(root)
+}
+
+// readSmall reads a file of at most maxFile bytes. A problem is to be read
+// after the path.
+func readSmall(path string) (text, problem string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fileProblem(err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return "", "is a directory (a container makes one where a file to be mounted is missing)"
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return "", fileProblem(err)
+	case len(data) > maxFile:
+		return "", fmt.Sprintf("is larger than %d kB", maxFile>>10)
+	}
+	return string(data), ""
+}
+
+func fileProblem(err error) string {
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "this user may not read it"
+	case errors.As(err, &path):
+		return "cannot be read: " + path.Err.Error()
+	}
+	return "cannot be read: " + err.Error()
+}
+
+// pathKeys are the settings that are paths, in each upstream and elsewhere.
+var (
+	pathKeys         = []key{{name: "state_dir"}, {section: "spool", name: "dir"}}
+	upstreamPathKeys = []string{"password_file", "ca_file", "client_cert", "client_key"}
+)
+
+// places makes every path stand for itself, and chooses the directories that
+// were not given.
+func (l *loader) places() {
+	keys := slices.Clone(pathKeys)
+	for i := range l.cfg.Upstreams {
+		for _, name := range upstreamPathKeys {
+			keys = append(keys, upstreamKey(i, name))
+		}
+	}
+	for _, k := range keys {
+		at, ok := l.origins[k]
+		if !ok {
+			continue
+		}
+		path := field(&l.cfg, k).(*string)
+		if strings.HasPrefix(*path, "~") {
+			l.fault(k, quote(*path)+" begins with ~, which only a shell understands", "write the whole path, from / on")
+			*path = ""
+			continue
+		}
+		dir := l.opts.Dir
+		if at.variable == "" {
+			dir = filepath.Dir(l.file)
+		}
+		*path = from(dir, *path)
+	}
+	if !l.given(key{name: "state_dir"}) || l.cfg.StateDir == "" {
+		l.cfg.StateDir = l.stateDir()
+	}
+	if !l.given(key{section: "spool", name: "dir"}) || l.cfg.Spool.Dir == "" {
+		l.cfg.Spool.Dir = ""
+		if l.cfg.StateDir != "" {
+			l.cfg.Spool.Dir = filepath.Join(l.cfg.StateDir, "spool")
+		}
+	}
+}
+
+// stateDir chooses the directory for the state when none is given.
+func (l *loader) stateDir() string {
+	if l.opts.Sandbox {
+		return ""
+	}
+	// systemd separates several by colons (systemd.exec).
+	if first, _, _ := strings.Cut(l.env["STATE_DIRECTORY"], ":"); first != "" {
+		return first
+	}
+	if l.system.superuser || writable(l.system.stateDir) {
+		return l.system.stateDir
+	}
+	if base := l.env["XDG_STATE_HOME"]; filepath.IsAbs(base) {
+		return filepath.Join(base, "kurir")
+	}
+	if home := l.env["HOME"]; home != "" {
+		return filepath.Join(home, ".local", "state", "kurir")
+	}
+	return l.system.stateDir
+}
+
+// writable asks the file system itself: permissions alone say nothing about
+// access lists and read-only mounts.
+func writable(dir string) bool {
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}

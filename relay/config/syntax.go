@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+var (
+	sectionLine = regexp.MustCompile(`^\s*\[+\s*([A-Za-z0-9_.-]*)`)
+	openSection = regexp.MustCompile(`^\s*\[[^\]=,"']*$`)
+	keyLine     = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+)\s*([=:]?)\s*(.*?)\s*$`)
+	indexes     = regexp.MustCompile(`\[\d+\]`)
+)
+
+// syntaxFault says what keeps a file from being TOML. The parser's own words
+// are not used: they quote what it read, which may be the password.
+func (l *loader) syntaxFault(src string, err error) Fault {
+	f := Fault{File: l.file, Problem: "this is not TOML", Instead: `a line is [section], key = "text" or key = number`}
+	var parse toml.ParseError
+	if !errors.As(err, &parse) {
+		return f
+	}
+	f.Line = parse.Position.Line
+	for _, again := range l.outline.twice {
+		if again.line == f.Line {
+			f.Key = shown(indexes.ReplaceAllString(again.path, ""))
+			f.Problem, f.Instead = fmt.Sprintf("is in line %d already", again.first), "keep one of the two"
+			if f.Key == upstreamSection {
+				f.Instead = "keep one of the two, or write [[upstream]] for each if there are several providers"
+			}
+			return f
+		}
+	}
+	lines := strings.Split(src, "\n")
+	if f.Line < 1 || f.Line > len(lines) {
+		return f
+	}
+	if above := max(f.Line-2, 0); openSection.MatchString(lines[above]) {
+		f.Line = above + 1 // the parser sees it only at the end of the line
+	}
+	line := lines[f.Line-1]
+	if !utf8.ValidString(line) {
+		f.Problem, f.Instead = "this line is not UTF-8 text", "save the file as UTF-8"
+		return f
+	}
+	if sectionLine.MatchString(line) {
+		f.Problem, f.Instead = "this section line is not whole", "write the name between brackets and nothing behind: [upstream]"
+		return f
+	}
+	match := keyLine.FindStringSubmatch(line)
+	if match == nil {
+		return f
+	}
+	k := key{name: match[1]}
+	for _, above := range lines[:f.Line-1] {
+		if header := sectionLine.FindStringSubmatch(above); header != nil {
+			k.section = header[1]
+		}
+	}
+	switch match[2] {
+	case "=":
+		f.Key = k.String()
+		f.Problem, f.Instead = l.valueSyntax(k, match[3])
+	case ":":
+		f.Key = k.String()
+		f.Problem, f.Instead = "has a : behind it", "write = for the :"
+	default:
+		// Without a sign between them it may be a password on a line of its own.
+		if l.isKey(k) {
+			f.Key, f.Problem, f.Instead = k.String(), "has no = behind it", l.write(k, example(k))
+		}
+	}
+	return f
+}
+
+func (l *loader) isKey(k key) bool { return slices.Contains(l.keys[k.section], k.name) }
+
+// valueSyntax says what is wrong with what stands behind the = of a key.
+func (l *loader) valueSyntax(k key, value string) (problem, instead string) {
+	// Only what surely is no secret is shown.
+	show, number, list := false, false, false
+	if l.isKey(k) {
+		defaults := Default()
+		switch field(&defaults, k).(type) {
+		case *int:
+			show, number = true, true
+		case *[]string:
+			show, list = true, true
+		case *Secret:
+		default:
+			show = k.name != "password_command"
+		}
+	}
+	write := func(text string) string {
+		switch {
+		case !show || len(text) > 60:
+			return "write " + k.name + ` = "…"`
+		case number || text == "":
+			return l.write(k, example(k))
+		case list:
+			return l.write(k, splitList(text))
+		}
+		return l.write(k, text)
+	}
+	if value == "" || value[0] == '#' {
+		return "has no value", write("")
+	}
+	first, size := utf8.DecodeRuneInString(value)
+	switch first {
+	case '“', '”', '„', '‘', '’', '‚', '«', '»':
+		return "has typographic quotes", write(strings.TrimRight(value[size:], "“”„‘’‚«»"))
+	case '"', '\'':
+		return quotedSyntax(k, value)
+	case '[':
+		return "is not a whole list", "put every element in quotes, commas between them, and a ] at the end"
+	case '{':
+		return "is not a whole section", "write [" + k.name + "], and its keys below"
+	}
+	text, _, _ := strings.Cut(value, " #")
+	if number {
+		return quote(text) + " is not a number", write("")
+	}
+	return "needs quotes", write(strings.Trim(strings.TrimSpace(text), `"'`))
+}
+
+func quotedSyntax(k key, value string) (problem, instead string) {
+	inside := &scanner{src: value}
+	inside.short(value[0])
+	text := value[:inside.pos]
+	switch {
+	case len(text) < 2 || text[len(text)-1] != value[0]:
+		return "has a quote that is not closed", "put the same quote at both ends"
+	case value[0] == '"' && strings.Contains(text, `\`):
+		return "has a backslash, which is special between double quotes", "write " + k.name + " = '…'"
+	case strings.TrimSpace(value[inside.pos:]) != "":
+		return "has something behind the closing quote", "remove it, or write # before it if it is a comment"
+	}
+	return "has a character that must not stand there", "type the value anew"
+}

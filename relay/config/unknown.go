@@ -1,0 +1,111 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// otherNames are what people write who come from other programs, with the
+// name it has here.
+var otherNames = map[string]map[string]string{
+	"": {
+		"server": "upstream", "relay": "upstream", "relayhost": "upstream", "smarthost": "upstream",
+		"smtp": "upstream", "mail": "upstream", "upstreams": "upstream",
+		"listener": "listen", "bind": "listen",
+		"queue": "delivery", "logging": "log",
+	},
+	"listen": {
+		"address": "smtp", "addr": "smtp", "addresses": "smtp", "bind": "smtp", "host": "smtp",
+		"interface": "smtp", "port": "smtp", "mynetworks": "allow", "networks": "allow",
+		"size_limit": "max_message_size", "message_size_limit": "max_message_size",
+	},
+	"upstream": {
+		"address": "host", "hostname": "host", "relayhost": "host", "server": "host", "smtp": "host",
+		"login": "username", "email": "username", "pass": "password", "passwd": "password", "secret": "password",
+		"encryption": "tls", "secure": "tls", "security": "tls", "smtpsecure": "tls", "ssl": "tls", "starttls": "tls",
+		"mechanism": "auth", "ca": "ca_file", "cafile": "ca_file", "from": "senders",
+		"cert": "client_cert", "key": "client_key",
+	},
+	"spool": {"path": "dir", "directory": "dir"},
+}
+
+// unknown reports a key of the file that there is none of, or a section.
+func (l *loader) unknown(k key, isSection bool) {
+	if k.section == "" && isSection {
+		problem := "is not a section that Kurir knows"
+		meant := otherNames[""][strings.ToLower(k.name)]
+		if meant == "" {
+			meant = nearest(k.name, l.sections[1:])
+		}
+		switch meant {
+		case "":
+			l.fault(k, problem, "the sections are "+strings.Join(l.sections[1:], ", "))
+			return
+		case upstreamSection:
+			l.hintUpstream()
+		}
+		l.fault(k, problem, "write ["+meant+"]")
+		return
+	}
+	if isSection {
+		l.fault(k, "is not a section that Kurir knows", "remove it")
+		return
+	}
+	problem := "is not a key that Kurir knows"
+	if meant := otherNames[k.section][strings.ToLower(k.name)]; meant != "" {
+		if k.section == "" {
+			if meant == upstreamSection {
+				l.hintUpstream()
+			}
+			l.fault(k, problem, fmt.Sprintf("write [%s], and its keys below", meant))
+			return
+		}
+		l.hinted[key{k.section, k.index, meant}] = true
+		l.fault(k, problem, "write "+meant)
+		return
+	}
+	if home, ok := l.home(k.name); ok {
+		if home == "" {
+			l.fault(k, "is in the wrong place", k.name+" belongs at the top of the file, above the first [section]")
+			return
+		}
+		l.hinted[key{section: home, name: k.name}] = true
+		l.fault(k, "is in the wrong place", fmt.Sprintf("%s belongs in [%s]", k.name, home))
+		return
+	}
+	if meant := nearest(k.name, l.keys[k.section]); meant != "" {
+		l.hinted[key{k.section, k.index, meant}] = true
+		l.fault(k, problem, "write "+meant)
+		return
+	}
+	for _, section := range l.sections {
+		if meant := nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section {
+			l.fault(k, problem, fmt.Sprintf("%s in [%s] may be meant", meant, section))
+			return
+		}
+	}
+	if k.section == "" {
+		l.fault(k, problem, "the keys above the first [section] are "+strings.Join(l.keys[""], ", "))
+		return
+	}
+	l.fault(k, problem, fmt.Sprintf("the keys of [%s] are %s", k.section, strings.Join(l.keys[k.section], ", ")))
+}
+
+// hintUpstream notes that an upstream was meant, so that what it lacks is not
+// said as well.
+func (l *loader) hintUpstream() {
+	for _, name := range l.keys[upstreamSection] {
+		l.hinted[upstreamKey(0, name)] = true
+	}
+}
+
+// home returns the section that has a key of this name.
+func (l *loader) home(name string) (section string, ok bool) {
+	for _, section := range l.sections {
+		if slices.Contains(l.keys[section], name) {
+			return section, true
+		}
+	}
+	return "", false
+}
