@@ -1,0 +1,374 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"kurir/upstream/envelope"
+)
+
+// A Draft is a message that is being received. Small content stays in memory
+// until Commit, large content is streamed to a file, so that memory does not
+// grow with the message (P10). One goroutine writes; any number may read what
+// Message gives, once all is written.
+type Draft struct {
+	// MessageID is the Message-ID field, which the log and Stored tell. The
+	// owner sets it before Commit.
+	MessageID string
+
+	s        *Spool
+	id       ID
+	received time.Time
+	client   string
+	env      envelope.Envelope
+	size     int64
+	eightBit bool
+	sum      uint32 // of the content in f
+	state    draftState
+
+	mu      sync.Mutex // guards what readers share with the writer
+	users   int        // the owner and each open reader
+	buf     *buffer    // all content, or what of it is not yet in f
+	f       file
+	flushed int64 // octets of content in f
+}
+
+type draftState int
+
+const (
+	drafting draftState = iota
+	failed
+	committed
+	closed
+)
+
+// A buffer has room before the content, so that envelope and content go into
+// the journal in one write and without a copy.
+type buffer struct{ b []byte }
+
+const bufferRoom = 1024
+
+// An encoder makes envelope blocks without a new buffer for each.
+type encoder struct {
+	bytes.Buffer
+	*json.Encoder
+}
+
+// Draft begins a message for the client, an address or a name for the log,
+// and gives it its ID. It fails as Space does. The caller owns the draft and
+// closes it.
+func (s *Spool) Draft(env envelope.Envelope, client string) (*Draft, error) {
+	now := time.Now()
+	s.mu.Lock()
+	err := s.room(0)
+	if err == nil {
+		s.last = nextID(s.last, now)
+	}
+	id := s.last
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	buf, _ := s.buffers.Get().(*buffer)
+	if buf == nil {
+		buf = &buffer{make([]byte, bufferRoom, 4*bufferRoom)}
+	}
+	buf.b = buf.b[:bufferRoom]
+	return &Draft{s: s, id: id, received: now, client: client, env: env, users: 1, buf: buf}, nil
+}
+
+// ID is the name of the message, also for the reply to the client.
+func (d *Draft) ID() ID { return d.id }
+
+// Received is when the draft began.
+func (d *Draft) Received() time.Time { return d.received }
+
+// Client is what Draft was given.
+func (d *Draft) Client() string { return d.client }
+
+// Envelope is the draft's own; it may be changed until Commit.
+func (d *Draft) Envelope() *envelope.Envelope { return &d.env }
+
+// Write adds content as it will be sent: lines end in CRLF, nothing is
+// dot-stuffed. An error wraps ErrFull when there is no room; after any error
+// the draft is only good for Close.
+func (d *Draft) Write(p []byte) (int, error) {
+	if d.state != drafting {
+		return 0, wrap("write to a draft", os.ErrClosed)
+	}
+	if d.s.max > 0 {
+		d.s.mu.Lock()
+		err := d.s.roomBySize(int64(len(p)))
+		d.s.mu.Unlock()
+		if err != nil {
+			d.state = failed
+			return 0, err
+		}
+	}
+	if err := d.take(p); err != nil {
+		d.state = failed
+		err = wrap("write content", err)
+		d.s.mu.Lock()
+		d.s.stop(err)
+		d.s.mu.Unlock()
+		return 0, err
+	}
+	d.s.streaming.Add(int64(len(p)))
+	d.size += int64(len(p))
+	d.eightBit = d.eightBit || hasEightBit(p)
+	return len(p), nil
+}
+
+func (d *Draft) take(p []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.buf.b)-bufferRoom+len(p) <= d.s.tune.inline {
+		d.buf.b = append(d.buf.b, p...)
+		return nil
+	}
+	if d.f == nil {
+		f, err := d.s.disk.open(d.tmp(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		if err != nil {
+			return err
+		}
+		d.f = f
+	}
+	if err := d.spill(); err != nil {
+		return err
+	}
+	if len(p) <= d.s.tune.inline {
+		d.buf.b = append(d.buf.b, p...)
+		return nil
+	}
+	return d.stream(p)
+}
+
+// spill moves the buffer into the file. The caller holds mu.
+func (d *Draft) spill() error {
+	err := d.stream(d.buf.b[bufferRoom:])
+	d.buf.b = d.buf.b[:bufferRoom]
+	return err
+}
+
+func (d *Draft) stream(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if _, err := d.f.WriteAt(p, d.flushed); err != nil {
+		return err
+	}
+	d.flushed += int64(len(p))
+	d.sum = checksum(d.sum, p)
+	return nil
+}
+
+func (d *Draft) path() string { return eml(d.s.dir.big, d.id) }
+func (d *Draft) tmp() string  { return d.path() + ".tmp" }
+
+// hasEightBit looks at eight octets at a time: all content passes here.
+func hasEightBit(p []byte) bool {
+	for len(p) >= 8 {
+		if binary.LittleEndian.Uint64(p)&0x8080808080808080 != 0 {
+			return true
+		}
+		p = p[8:]
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}
+
+// Message gives the message for delivery, before or after Commit. It has a
+// copy of the envelope; its Open may be called until Close, and what it
+// returned stays readable until it is closed itself.
+func (d *Draft) Message() *envelope.Message {
+	m := &envelope.Message{Envelope: d.env, ID: d.id.String(), Size: d.size, EightBit: d.eightBit, Open: d.open}
+	m.To = slices.Clone(d.env.To)
+	return m
+}
+
+func (d *Draft) open() (io.ReadCloser, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users == 0 || d.buf == nil {
+		return nil, wrap("read a draft", os.ErrClosed)
+	}
+	d.users++
+	r := &draftReader{d: d, Reader: bytes.NewReader(d.buf.b[bufferRoom:])}
+	if d.f != nil {
+		r.Reader = io.MultiReader(io.NewSectionReader(d.f, 0, d.flushed), r.Reader)
+	}
+	return r, nil
+}
+
+type draftReader struct {
+	io.Reader
+	d    *Draft
+	once sync.Once
+}
+
+func (r *draftReader) Close() error {
+	r.once.Do(r.d.release)
+	return nil
+}
+
+// release ends a use of buffer and file. The last one gives them back.
+func (d *Draft) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users--; d.users > 0 {
+		return
+	}
+	d.s.buffers.Put(d.buf)
+	d.buf = nil
+	if d.f != nil {
+		d.f.Close()
+	}
+}
+
+// Commit makes the message durable. Once it returns nil the message survives
+// a power cut, and the listener may answer for it with a 250 reply (RFC 5321,
+// section 4.2.5; P1). After an error, which wraps ErrFull if there was no
+// room, nothing of it remains; should the disk have kept a record that it
+// said it could not flush, a mark that takes it back is written where that is
+// possible, before Commit returns.
+func (d *Draft) Commit() error {
+	if d.state != drafting {
+		return wrap("commit", os.ErrClosed)
+	}
+	d.state = failed
+	rec, env, err := d.encode()
+	if err != nil {
+		return err
+	}
+	kind := byte(kindPut)
+	if d.f != nil {
+		kind = kindBig
+		if err := d.storeBig(); err != nil {
+			d.s.mu.Lock()
+			d.s.stop(wrap("write content", err))
+			d.s.mu.Unlock()
+			return wrap("write content", err)
+		}
+		putBigTail(rec[len(rec)-bigTail:], d.size, d.sum)
+	}
+	prepare(rec, kind, d.id)
+	if err := d.s.put(rec, &entry{
+		id: d.id, from: d.env.From, size: d.size,
+		received: d.received.UnixNano(), due: d.received.UnixNano(),
+		record: record{length: uint32(len(rec)), env: uint32(env), kind: kind},
+	}); err != nil {
+		if kind == kindBig {
+			d.s.disk.remove(d.path())
+		}
+		return err
+	}
+	d.state = committed
+	d.s.streaming.Add(-d.size)
+	return nil
+}
+
+// put appends a record and returns when it is flushed and its message waits.
+func (s *Spool) put(rec []byte, e *entry) error {
+	s.mu.Lock()
+	seg, off, err := s.append(rec)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	e.seg, e.off = seg, off
+	seg.live++
+	seg.bytes += int64(len(rec))
+	b, leads := s.join(seg, e)
+	s.payCarry()
+	s.mu.Unlock()
+	return s.wait(b, leads)
+}
+
+// storeBig makes the file of large content durable. It counts for nothing
+// until the journal has its BIG record.
+func (d *Draft) storeBig() error {
+	d.mu.Lock()
+	err := d.spill() // readers may still be at the buffer; nobody writes into it any more
+	d.mu.Unlock()
+	if err == nil {
+		err = d.f.datasync()
+	}
+	if err == nil {
+		err = d.s.disk.rename(d.tmp(), d.path())
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.s.disk.syncDir(d.s.dir.big); err != nil {
+		d.s.disk.remove(d.path())
+		return err
+	}
+	return nil
+}
+
+// encode gives the record with room for its head, and the length of the
+// envelope block. Small content is in it already.
+func (d *Draft) encode() (rec []byte, env int, err error) {
+	enc, _ := d.s.encoders.Get().(*encoder)
+	if enc == nil {
+		enc = new(encoder)
+		enc.Encoder = json.NewEncoder(&enc.Buffer)
+		enc.SetEscapeHTML(false)
+	}
+	defer d.s.encoders.Put(enc)
+	enc.Reset()
+	err = enc.Encode(&Stored{
+		ID: d.id, MessageID: d.MessageID, Received: d.received, Client: d.client,
+		Envelope: d.env, Size: d.size, EightBit: d.eightBit,
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("spool: encode the envelope: %w", err)
+	}
+	block := enc.Bytes()
+	if len(block) > maxEnvelope {
+		return nil, 0, errors.New("spool: the envelope is larger than 4 MB")
+	}
+	n := recordHead + 4 + len(block)
+	switch {
+	case d.f != nil:
+		rec = make([]byte, n+bigTail)
+	case n <= bufferRoom:
+		rec = d.buf.b[bufferRoom-n:]
+	default:
+		rec = make([]byte, n+int(d.size))
+		copy(rec[n:], d.buf.b[bufferRoom:])
+	}
+	binary.LittleEndian.PutUint32(rec[recordHead:], uint32(len(block)))
+	copy(rec[recordHead+4:], block)
+	return rec, len(block), nil
+}
+
+// Close gives back what the draft holds, and removes what was streamed unless
+// it is committed. The stored message is not affected. Readers that are still
+// open keep what they need.
+func (d *Draft) Close() error {
+	if d.state == closed {
+		return nil
+	}
+	if d.state != committed {
+		d.s.streaming.Add(-d.size)
+		if d.f != nil {
+			d.s.disk.remove(d.tmp()) // recovery does it if this fails
+		}
+	}
+	d.state = closed
+	d.release()
+	return nil
+}

@@ -1,0 +1,225 @@
+package spool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (rec *recovering) readJournal() error {
+	names, err := rec.disk.list(rec.dir.journal)
+	if err != nil {
+		return wrap("list the journal", err)
+	}
+	var segments []*segment
+	for _, name := range names {
+		base, ok := strings.CutSuffix(name, ".seg")
+		seq, err := strconv.ParseUint(base, 16, 64)
+		if !ok || err != nil || len(base) != 16 {
+			continue
+		}
+		segments = append(segments, &segment{seq: seq, path: filepath.Join(rec.dir.journal, name)})
+	}
+	slices.SortFunc(segments, func(a, b *segment) int {
+		if a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	var img []byte
+	for i, seg := range segments {
+		if img, err = rec.readSegment(seg, img, i == len(segments)-1); err != nil {
+			return err
+		}
+		rec.journal.next = seg.seq + 1
+	}
+	rec.journal.segments = segments
+	return nil
+}
+
+// readSegment takes in one segment. Only the newest may have a torn end.
+func (rec *recovering) readSegment(seg *segment, img []byte, newest bool) ([]byte, error) {
+	fi, err := rec.stat(seg.path)
+	if err != nil {
+		return img, wrap("read the journal", err)
+	}
+	size := min(fi.size, rec.maxImage())
+	if int64(cap(img)) < size {
+		img = make([]byte, size)
+	}
+	img = img[:size]
+	f, err := rec.disk.open(seg.path, os.O_RDWR)
+	if err != nil {
+		return img, wrap("read the journal", err)
+	}
+	defer f.Close()
+	unread := readAll(f, img)
+	found := scan(img, seg.seq, func(off int64, h *head, payload []byte) { rec.take(seg, off, h, payload) })
+	seg.size = found.end
+
+	// Older segments were flushed whole before the next one was begun. In the
+	// newest, what was not flushed may be missing anywhere.
+	torn := func(from int64) bool { return newest && unread == 0 && from >= found.flushed }
+	var faults []string
+	var holes []span
+	var gone, lost int64
+	for _, gap := range append(found.gaps, span{found.end, size}) {
+		if torn(gap.from) {
+			gone += gap.to - gap.from
+			holes = append(holes, gap)
+		} else {
+			lost += gap.to - gap.from
+		}
+	}
+	unborn := !found.any && isZero(img[min(size, segmentHead):]) // it was made and never used
+	switch {
+	case unread > 0:
+		faults = append(faults, fmt.Sprintf("%d octets could not be read", unread))
+	case lost > 0 && !unborn:
+		faults = append(faults, fmt.Sprintf("%d octets are damaged", lost))
+	}
+	if !found.head && !unborn && !torn(0) {
+		faults = append(faults, "its head is damaged")
+	}
+	if fi.size > size {
+		faults = append(faults, "it is larger than any segment")
+	}
+	if len(faults) > 0 {
+		rec.holes = true
+		rec.copyAside(seg, img, strings.Join(faults, ", "))
+		return img, nil
+	}
+	if gone > 0 || !found.head {
+		if !unborn {
+			rec.r.TornBytes += gone
+		}
+		if err := mend(f, img, seg, holes); err != nil && !full(err) {
+			return img, wrap("mend the journal", err)
+		}
+	}
+	return img, nil
+}
+
+// mend makes a torn segment whole, for it will not be the newest next time.
+func mend(f file, img []byte, seg *segment, holes []span) error {
+	if _, err := f.WriteAt(segmentHeader(seg.seq), 0); err != nil {
+		return err
+	}
+	for _, gap := range holes {
+		if gap.to <= seg.size {
+			if _, err := f.WriteAt(voids(img, seg.seq, gap), gap.from); err != nil {
+				return err
+			}
+		}
+	}
+	seg.size = max(seg.size, segmentHead)
+	if err := f.truncate(seg.size); err != nil {
+		return err
+	}
+	return f.datasync()
+}
+
+// pageSize is the unit in which a disk that fails is asked.
+const pageSize = 4096
+
+// readAll fills img, and tells how many octets could not be read: they are
+// zero. A page that fails is asked for twice.
+func readAll(f file, img []byte) (unread int) {
+	if n, err := f.ReadAt(img, 0); n == len(img) && (err == nil || err == io.EOF) {
+		return 0
+	}
+	for off := 0; off < len(img); off += pageSize {
+		page := img[off:min(off+pageSize, len(img))]
+		for try := 0; ; try++ {
+			n, err := f.ReadAt(page, int64(off))
+			if n == len(page) {
+				break
+			}
+			if try > 0 || err == nil || err == io.EOF {
+				clear(page[n:])
+				unread += len(page) - n
+				break
+			}
+		}
+	}
+	return unread
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// copyAside keeps a damaged segment for a person to look at. What can be read
+// of it stays in use.
+func (rec *recovering) copyAside(seg *segment, img []byte, why string) {
+	to := filepath.Join(rec.dir.bad, filepath.Base(seg.path))
+	if _, err := rec.stat(to); isMissing(err) {
+		if err = rec.disk.link(seg.path, to); err != nil {
+			err = rec.writeFile(to, func(w io.Writer) error {
+				_, err := w.Write(img)
+				return err
+			})
+		}
+		if err == nil {
+			err = rec.disk.syncDir(rec.dir.bad)
+		}
+		if err != nil {
+			why += fmt.Sprintf(" (it could not be set aside: %v)", err)
+			to = seg.path
+		}
+	}
+	rec.r.Damaged = append(rec.r.Damaged, to+": "+why)
+}
+
+// take brings one record of the journal into the index.
+func (rec *recovering) take(seg *segment, off int64, h *head, payload []byte) {
+	rec.last = max(rec.last, h.id)
+	switch h.kind {
+	case kindPut, kindBig:
+		env, rest := envelopeOf(payload)
+		var g glance
+		if json.Unmarshal(env, &g) != nil || g.ID != h.id {
+			return // whole, yet not ours: written by no version that VERSION allows
+		}
+		if h.kind == kindPut && g.Size != int64(len(rest)) {
+			return
+		}
+		if size, _, ok := readBigTail(rest); h.kind == kindBig && (!ok || size != g.Size) {
+			return
+		}
+		if old := rec.index[h.id]; old != nil {
+			rec.forget(old) // compaction copied it, and did not come to removing the old segment
+		}
+		e := g.entry()
+		e.record = record{seg: seg, off: off, length: recordHead + h.length, env: uint32(len(env)), kind: h.kind}
+		rec.add(e)
+	case kindDone:
+		if e := rec.index[h.id]; e != nil {
+			rec.forget(e)
+		}
+	case kindSending:
+		if len(payload) == 4 {
+			rec.sending[h.id] = sendingMark{seg, binary.LittleEndian.Uint32(payload)}
+		}
+	}
+}
+
+func (rec *recovering) add(e *entry) {
+	rec.index[e.id] = e
+	rec.used += e.size
+	if e.seg != nil {
+		e.seg.live++
+		e.seg.bytes += int64(e.length)
+	}
+}
