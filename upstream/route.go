@@ -1,0 +1,390 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kurir/upstream/explain"
+	"kurir/upstream/provider"
+)
+
+// preferredEvery is how often the preferred candidate is tried again while
+// another one is in use.
+const preferredEvery = time.Hour
+
+// candidates are the ways into a host, the best first: what its provider
+// documents, else 587 STARTTLS and 465 implicit TLS (RFC 6409, RFC 8314).
+// port and mode pin what is not zero; a pinned port of unknown habit is tried
+// both ways.
+func candidates(host string, port int, mode explain.TLSMode, p *provider.Provider) []explain.Candidate {
+	ways := []explain.Candidate{{Port: 587, TLS: explain.STARTTLS}, {Port: 465, TLS: explain.Implicit}}
+	if len(p.Candidates) > 0 {
+		ways = ways[:0]
+		for _, c := range p.Candidates {
+			ways = append(ways, explain.Candidate{Port: c.Port, TLS: c.TLS})
+		}
+	}
+	if port != 0 {
+		known := slices.IndexFunc(ways, func(c explain.Candidate) bool { return c.Port == port })
+		first := explain.STARTTLS
+		if known >= 0 {
+			first = ways[known].TLS
+		}
+		ways = []explain.Candidate{{Port: port, TLS: first}, {Port: port, TLS: otherMode(first)}}
+	}
+	var found []explain.Candidate
+	for _, c := range ways {
+		if mode == "" || c.TLS == mode {
+			c.Host = host
+			found = append(found, c)
+		}
+	}
+	if len(found) == 0 && port == 0 { // a mode that the provider does not document
+		return candidates(host, 0, mode, &provider.Provider{})
+	}
+	return found
+}
+
+func otherMode(m explain.TLSMode) explain.TLSMode {
+	if m == explain.Implicit {
+		return explain.STARTTLS
+	}
+	return explain.Implicit
+}
+
+// A route finds the way in and remembers it.
+type route struct {
+	o *Options
+
+	mu      sync.Mutex
+	memory  memory
+	proven  bool    // signing in worked when it was last tried
+	told    bool    // Selected has heard of the way in
+	flight  *flight // the search that all others wait for, nil if none is under way
+	leaving sync.WaitGroup
+}
+
+// memory is what survives a restart, as JSON in Options.StateFile.
+type memory struct {
+	Host  string             `json:"host"`
+	Way   *explain.Candidate `json:"way,omitempty"`
+	Since time.Time          `json:"since"`
+	Size  int64              `json:"size,omitempty"` // what EHLO announced
+}
+
+// A flight is a search for the way in, or a first sign-in: one at a time, so
+// that a wrong password is not tried by every connection at once.
+type flight struct {
+	done    chan struct{}
+	failure error
+}
+
+func newRoute(o *Options) *route {
+	r := &route{o: o}
+	r.memory = readMemory(o.StateFile)
+	if r.memory.Host != o.Host || r.memory.Way != nil &&
+		!slices.ContainsFunc(o.Candidates, func(c explain.Candidate) bool { return sameWay(c, *r.memory.Way) }) {
+		r.memory = memory{Host: o.Host}
+	}
+	return r
+}
+
+// readMemory treats a file that is missing or damaged as no memory: it only
+// saves time.
+func readMemory(path string) (m memory) {
+	if path == "" {
+		return m
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(data, &m) != nil {
+		return memory{}
+	}
+	return m
+}
+
+func (r *route) remembered() memory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memory
+}
+
+// is tells whether c is the way in that is used now.
+func (r *route) is(c explain.Candidate) bool {
+	way := r.remembered().Way
+	return way != nil && sameWay(*way, c)
+}
+
+// connect opens a session and signs in. While the way in is not proven, one
+// caller searches and the others wait and share what it finds out.
+func (r *route) connect(ctx context.Context) (*session, error) {
+	for {
+		r.mu.Lock()
+		if r.proven {
+			r.mu.Unlock()
+			return r.enter(ctx)
+		}
+		f := r.flight
+		if f == nil {
+			f = &flight{done: make(chan struct{})}
+			r.flight = f
+			r.mu.Unlock()
+			s, err := r.enter(ctx)
+			r.mu.Lock()
+			r.flight = nil
+			r.mu.Unlock()
+			f.failure = err
+			close(f.done)
+			return s, err
+		}
+		r.mu.Unlock()
+		select {
+		case <-f.done:
+			var failure *explain.Failure
+			if errors.As(f.failure, &failure) {
+				return nil, failure
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// enter races the candidates and signs in over the winner.
+func (r *route) enter(ctx context.Context) (*session, error) {
+	s, left, err := r.race(ctx)
+	if err == nil && r.o.Username != "" {
+		if f := s.authenticate(ctx); f != nil {
+			_ = s.wire.conn.Close()
+			err = f
+		}
+	}
+	r.mu.Lock()
+	r.proven = err == nil
+	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	r.use(s.candidate, left)
+	return s, nil
+}
+
+// order is the remembered way first, then all others as they are preferred.
+func (r *route) order() []explain.Candidate {
+	way := r.remembered().Way
+	if way == nil {
+		return r.o.Candidates
+	}
+	order := []explain.Candidate{*way}
+	for _, c := range r.o.Candidates {
+		if !sameWay(c, *way) {
+			order = append(order, c)
+		}
+	}
+	return order
+}
+
+// An entrant is one candidate in a race.
+type entrant struct {
+	candidate explain.Candidate
+	progress  atomic.Value // explain.Stage
+	session   *session
+	failure   *explain.Failure
+	ended     bool
+}
+
+// race starts the candidates one after the other, the next when the one
+// before has failed or taken FallbackAfter, and returns the first session
+// that is ready; of those ready at the same moment, the earlier candidate's.
+// left says why the candidates before the winner were left.
+func (r *route) race(ctx context.Context) (winner *session, left []*explain.Failure, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var (
+		order    = r.order()
+		entrants = make([]*entrant, len(order))
+		results  = make(chan *entrant, len(order))
+		started  int
+	)
+	start := func() {
+		e := &entrant{candidate: order[started]}
+		e.progress.Store(explain.StageDNS)
+		entrants[started] = e
+		started++
+		r.leaving.Add(1)
+		go func() {
+			defer r.leaving.Done()
+			e.session, e.failure = open(ctx, r.o, e.candidate, &e.progress)
+			results <- e
+		}()
+	}
+	defer func() {
+		cancel()
+		r.leaveLosers(entrants[:started], results, winner)
+	}()
+
+	start()
+	patience := time.NewTimer(r.o.FallbackAfter)
+	defer patience.Stop()
+	for ended := 0; ; {
+		select {
+		case e := <-results:
+			e.ended = true
+			ended++
+		case <-patience.C:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		for len(results) > 0 {
+			e := <-results
+			e.ended = true
+			ended++
+		}
+		for i, e := range entrants[:started] {
+			if e.ended && e.session != nil {
+				return e.session, r.leftBehind(entrants[:i]), nil
+			}
+			if e.ended && !e.failure.Elsewhere() {
+				return nil, nil, e.failure
+			}
+		}
+		if started < len(order) {
+			start()
+			patience.Reset(r.o.FallbackAfter)
+		} else if ended == started {
+			return nil, nil, explain.Whole(r.leftBehind(entrants))
+		}
+	}
+}
+
+// leftBehind are the failures of entrants that did not win, those included
+// that had not come to an end.
+func (r *route) leftBehind(entrants []*entrant) []*explain.Failure {
+	var failures []*explain.Failure
+	for _, e := range entrants {
+		if e.ended {
+			failures = append(failures, e.failure)
+			continue
+		}
+		failures = append(failures, explain.Explain(explain.Failure{
+			Cause: explain.ConnectTimeout, Stage: e.progress.Load().(explain.Stage),
+			Candidate: e.candidate, Provider: r.o.providerName(),
+			Err: fmt.Errorf("not ready after %s: %w", r.o.FallbackAfter, os.ErrDeadlineExceeded),
+		}))
+	}
+	return failures
+}
+
+// leaveLosers waits, in the background, for all that are still under way and
+// says farewell to those that were ready too.
+func (r *route) leaveLosers(entrants []*entrant, results <-chan *entrant, winner *session) {
+	pending := 0
+	for _, e := range entrants {
+		if !e.ended {
+			pending++
+		} else if e.session != nil && e.session != winner {
+			r.leave(e.session)
+		}
+	}
+	r.leaving.Add(1)
+	go func() {
+		defer r.leaving.Done()
+		for ; pending > 0; pending-- {
+			if e := <-results; e.session != nil {
+				e.session.leave()
+			}
+		}
+	}()
+}
+
+func (r *route) leave(s *session) {
+	r.leaving.Add(1)
+	go func() {
+		defer r.leaving.Done()
+		s.leave()
+	}()
+}
+
+// use remembers the way in, and tells of it when it is another one than before.
+func (r *route) use(c explain.Candidate, left []*explain.Failure) {
+	r.mu.Lock()
+	changed := r.memory.Way == nil || !sameWay(*r.memory.Way, c)
+	tell := changed || !r.told
+	r.told = true
+	if changed {
+		way := c
+		way.Addr = ""
+		r.memory.Way, r.memory.Since = &way, time.Now()
+		r.save()
+	}
+	r.mu.Unlock()
+	if tell && r.o.Selected != nil {
+		r.o.Selected(c, left)
+	}
+}
+
+func (r *route) rememberSize(size int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.memory.Size = size
+	r.save()
+}
+
+// save replaces the state file. Losing it costs a search, so its errors are
+// not worth a failed delivery.
+func (r *route) save() {
+	if r.o.StateFile == "" {
+		return
+	}
+	data, err := json.Marshal(r.memory)
+	if err != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(r.o.StateFile), ".route-*")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), r.o.StateFile)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+}
+
+// run tries the preferred candidate every hour while another one is used, and
+// returns when ctx has ended and nothing is under way any more.
+func (r *route) run(ctx context.Context) {
+	tick := time.NewTicker(preferredEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.tryPreferred(ctx)
+		case <-ctx.Done():
+			r.leaving.Wait()
+			return
+		}
+	}
+}
+
+// tryPreferred goes as far as EHLO behind TLS, so it costs no login.
+func (r *route) tryPreferred(ctx context.Context) {
+	preferred := r.o.Candidates[0]
+	if r.is(preferred) {
+		return
+	}
+	s, f := open(ctx, r.o, preferred, nil)
+	if f != nil {
+		return
+	}
+	r.use(s.candidate, nil)
+	s.leave()
+}
