@@ -1,0 +1,345 @@
+package listener
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// tlsHandshake is the first octet of a TLS client.
+const tlsHandshake = 0x16
+
+// A command is what the last MAIL or RCPT said. The session reads it here:
+// go-smtp is told that there was such a command and nothing of it.
+type command struct {
+	path    envelope.Path
+	refusal *refusal // what is wrong with it, if anything
+
+	size     int64 // of MAIL; 0 if it did not say
+	utf8     bool  // the client reads UTF-8 in replies
+	ret, id  string
+	notify   string
+	original string
+}
+
+// What go-smtp reads in place of the client's lines.
+const (
+	feedHELO = "HELO client\r\n"
+	feedEHLO = "EHLO client\r\n"
+	feedMAIL = "MAIL FROM:<>\r\n"
+	feedRCPT = "RCPT TO:<a@client.invalid>\r\n"
+	feedDATA = "DATA\r\n"
+	feedEnd  = ".\r\n" // the content has been read by other means
+)
+
+// interpret turns a line into what go-smtp is to read for it; "" when it has
+// been answered here.
+func (c *conn) interpret(line []byte) string {
+	line = bytes.Trim(line, " \t\r")
+	for _, b := range line {
+		if (b < ' ' && b != '\t') || b == 0x7f {
+			c.reply(501, explain.EnhancedCode{5, 5, 2}, "A command has no control characters")
+			return ""
+		}
+	}
+	verb, arg := line, []byte(nil)
+	if i := bytes.IndexAny(line, " \t"); i >= 0 {
+		verb, arg = line[:i], bytes.TrimLeft(line[i:], " \t")
+	}
+	switch strings.ToUpper(string(verb)) {
+	case "HELO":
+		c.esmtp = false
+		c.instead = "250 " + c.server.opts.Hostname + "\r\n"
+		return feedHELO
+	case "EHLO":
+		c.esmtp = true
+		c.instead = c.server.greeting()
+		return feedEHLO
+	case "MAIL":
+		c.command = parseMail(string(arg))
+		return feedMAIL
+	case "RCPT":
+		c.command = parseRcpt(string(arg), c.server.opts.Hostname)
+		return feedRCPT
+	case "DATA":
+		if len(arg) > 0 {
+			c.reply(501, explain.EnhancedCode{5, 5, 4}, "DATA has no parameters")
+			return ""
+		}
+		return feedDATA
+	case "BDAT":
+		var ok bool
+		if c.chunk, ok = parseChunk(string(arg)); !ok {
+			c.badChunk()
+			return ""
+		}
+		return feedDATA
+	case "RSET":
+		return "RSET\r\n"
+	case "NOOP":
+		return "NOOP\r\n"
+	case "VRFY":
+		return "VRFY\r\n"
+	case "QUIT":
+		return "QUIT\r\n"
+	case "HELP":
+		c.reply(214, explain.EnhancedCode{2, 0, 0},
+			"A relay for the apps of this host: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT")
+	case "AUTH":
+		c.reply(502, explain.EnhancedCode{5, 5, 1},
+			"No login is needed here: switch SMTP authentication off in the app")
+	case "STARTTLS":
+		c.reply(502, explain.EnhancedCode{5, 5, 1},
+			"No encryption is offered here: switch TLS off in the app")
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE", "PRI":
+		// What follows is headers and a body of somebody else's making.
+		c.server.log.rejected(c.client, "HTTP on the SMTP port",
+			"A browser, a health check or a forged request of a web app (SSRF) was sent here; find out which app did.")
+		c.dead = true
+	case "":
+		c.reply(500, explain.EnhancedCode{5, 5, 2}, "An empty line is no command")
+	default:
+		c.reply(500, explain.EnhancedCode{5, 5, 2}, "Command not known")
+	}
+	return ""
+}
+
+// greeting is the reply to EHLO. Every app is given the same, and nothing that
+// it might fail on.
+func (s *Server) greeting() string {
+	size := "SIZE"
+	if n := s.opts.MaxMessageSize(); n > 0 {
+		size = "SIZE " + strconv.FormatInt(n, 10)
+	}
+	return "250-" + s.opts.Hostname + "\r\n" +
+		"250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n" +
+		"250-" + size + "\r\n" +
+		"250-LIMITS RCPTMAX=" + strconv.Itoa(s.opts.MaxRecipients) + "\r\n" +
+		"250 ENHANCEDSTATUSCODES\r\n"
+}
+
+func parseMail(arg string) (cmd command) {
+	mailbox, params, ok := cutPath(arg, "FROM")
+	if !ok {
+		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, "Say MAIL FROM:<address>", "", explain.MessageMalformed)
+		return cmd
+	}
+	var err error
+	if cmd.path, err = envelope.ParsePath(mailbox); err != nil {
+		cmd.refuse(501, explain.EnhancedCode{5, 1, 7}, "The sender's "+err.Error(),
+			"Set a sender address with a domain in the app.", explain.MessageMalformed)
+		return cmd
+	}
+	for _, p := range strings.Fields(params) {
+		key, value, _ := strings.Cut(p, "=")
+		ok := true
+		switch key = strings.ToUpper(key); key {
+		case "SIZE":
+			cmd.size, err = strconv.ParseInt(value, 10, 64)
+			ok = err == nil && cmd.size >= 0
+		case "SMTPUTF8":
+			cmd.utf8 = true
+		case "RET":
+			cmd.ret = strings.ToUpper(value)
+			ok = cmd.ret == "FULL" || cmd.ret == "HDRS"
+		case "ENVID":
+			cmd.id = value
+			ok = isXtext(value) && len(value) <= 100 // RFC 3461, section 4.4
+		case "BODY":
+			if strings.EqualFold(value, "BINARYMIME") {
+				cmd.refuseParam(p)
+			}
+		case "REQUIRETLS", "HOLDFOR", "HOLDUNTIL", "BY":
+			// To skip these is to do what the client asked us not to.
+			cmd.refuseParam(key)
+		}
+		if !ok {
+			cmd.badParam(key)
+		}
+	}
+	return cmd
+}
+
+func parseRcpt(arg, hostname string) (cmd command) {
+	mailbox, params, ok := cutPath(arg, "TO")
+	if !ok {
+		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, "Say RCPT TO:<address>", "", explain.RecipientSyntax)
+		return cmd
+	}
+	if strings.EqualFold(mailbox, "postmaster") { // RFC 5321, section 4.1.1.3
+		mailbox += "@" + hostname
+	}
+	var err error
+	if cmd.path, err = envelope.ParsePath(mailbox); err != nil {
+		cmd.refuse(501, explain.EnhancedCode{5, 1, 3}, "The recipient's "+err.Error(),
+			"Correct the address in the app.", explain.RecipientSyntax)
+		return cmd
+	}
+	if cmd.path == "" {
+		cmd.refuse(501, explain.EnhancedCode{5, 1, 3}, "A recipient needs an address",
+			"Correct the address in the app.", explain.RecipientSyntax)
+		return cmd
+	}
+	for _, p := range strings.Fields(params) {
+		key, value, _ := strings.Cut(p, "=")
+		ok := true
+		switch key = strings.ToUpper(key); key {
+		case "NOTIFY":
+			cmd.notify = strings.ToUpper(value)
+			ok = isNotify(cmd.notify)
+		case "ORCPT":
+			cmd.original = value
+			kind, addr, found := strings.Cut(value, ";")
+			ok = found && kind != "" && isXtext(kind) && isXtext(addr) && len(value) <= 500 // RFC 3461, section 4.2
+		}
+		if !ok {
+			cmd.badParam(key)
+		}
+	}
+	return cmd
+}
+
+func (cmd *command) refuse(code int, e explain.EnhancedCode, text, fix string, cause explain.Cause) {
+	if cmd.refusal == nil { // the first thing wrong is told
+		cmd.refusal = &refusal{code, e, text, fix, cause}
+	}
+}
+
+func (cmd *command) badParam(key string) {
+	cmd.refuse(501, explain.EnhancedCode{5, 5, 4}, "The value of "+key+" is malformed", "", explain.MessageMalformed)
+}
+
+func (cmd *command) refuseParam(param string) {
+	cmd.refuse(555, explain.EnhancedCode{5, 5, 4}, param+" is not offered here",
+		"Let the app send without it.", explain.MessageMalformed)
+}
+
+// cutPath splits the argument of MAIL or RCPT into the mailbox, without
+// brackets and source route (RFC 5321, appendix C: to be ignored), and the
+// parameters. Blanks may stand where RFC 5321 has none, and the brackets may
+// be missing, as many clients have it.
+func cutPath(arg, keyword string) (mailbox, params string, ok bool) {
+	if len(arg) < len(keyword) || !strings.EqualFold(arg[:len(keyword)], keyword) {
+		return "", "", false
+	}
+	arg = strings.TrimLeft(arg[len(keyword):], " \t")
+	if arg, ok = strings.CutPrefix(arg, ":"); !ok {
+		return "", "", false
+	}
+	arg = strings.TrimLeft(arg, " \t")
+	if arg == "" {
+		return "", "", false
+	}
+	bracket := arg[0] == '<'
+	if bracket {
+		arg = arg[1:]
+	}
+	end := len(arg)
+	quoted := false
+scan:
+	for i := 0; i < len(arg); i++ {
+		switch b := arg[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case bracket && b == '>', !bracket && (b == ' ' || b == '\t'):
+			end = i
+			break scan
+		}
+	}
+	mailbox = strings.Trim(arg[:end], " \t")
+	switch {
+	case bracket && end == len(arg):
+		return "", "", false
+	case bracket:
+		end++
+	}
+	if strings.HasPrefix(mailbox, "@") {
+		if i := strings.IndexByte(mailbox, ':'); i >= 0 {
+			mailbox = mailbox[i+1:]
+		}
+	}
+	params = arg[end:]
+	if params != "" && params[0] != ' ' && params[0] != '\t' {
+		return "", "", false
+	}
+	return mailbox, params, true
+}
+
+// isXtext tells whether s can be written into a command as it is: visible
+// ASCII, "+" only before two hex digits (RFC 3461, section 4).
+func isXtext(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch b := s[i]; {
+		case b <= ' ' || b >= 0x7f || b == '=':
+			return false
+		case b == '+':
+			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+				return false
+			}
+		}
+	}
+	return s != ""
+}
+
+func isHex(b byte) bool { return '0' <= b && b <= '9' || 'A' <= b && b <= 'F' }
+
+// isNotify tells whether s is a value of NOTIFY (RFC 3461, section 4.1).
+func isNotify(s string) bool {
+	if s == "NEVER" {
+		return true
+	}
+	seen := make(map[string]bool, 3)
+	for w := range strings.SplitSeq(s, ",") {
+		switch w {
+		case "SUCCESS", "FAILURE", "DELAY":
+			if seen[w] {
+				return false
+			}
+			seen[w] = true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// A chunk is what a BDAT command announces (RFC 3030, section 2).
+type chunk struct {
+	open bool  // there is one
+	left int64 // octets still to come
+	last bool
+}
+
+func parseChunk(arg string) (chunk, bool) {
+	words := strings.Fields(arg)
+	if len(words) == 0 || len(words) > 2 || len(words) == 2 && !strings.EqualFold(words[1], "LAST") {
+		return chunk{}, false
+	}
+	n, err := strconv.ParseUint(words[0], 10, 62)
+	return chunk{open: true, left: int64(n), last: len(words) == 2}, err == nil
+}
+
+// badChunk ends the session: where the chunk ends and the next command begins
+// is anybody's guess.
+func (c *conn) badChunk() {
+	c.chunk = chunk{}
+	c.quit(501, explain.EnhancedCode{5, 5, 4}, "Say BDAT size [LAST]; closing, as the size of this chunk is not known")
+}
+
+// octets says a size to people.
+func octets(n int64) string {
+	switch {
+	case n >= 1_000_000 && n%1_000_000 == 0:
+		return fmt.Sprintf("%d MB", n/1_000_000)
+	case n >= 10_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d octets", n)
+}
