@@ -1,0 +1,108 @@
+package maillog
+
+import (
+	"fmt"
+	"time"
+
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+
+	"github.com/rs/zerolog"
+)
+
+// Accepted tells that an app got its 250.
+func (l *Log) Accepted(m Mail) {
+	m.fields(l.z.Info().Str("event", "message.accepted")).Msg("accepted from " + m.Client)
+}
+
+// Refused tells that an app's message was not taken, with the code it got.
+func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
+	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
+	e.Int("answer", code).Str("answer_enhanced", enhanced.String())
+	failure(e, f).Msg("refused: " + f.Explanation().Title)
+}
+
+// Sent tells that the smart host took the message, with its words as proof.
+func (l *Log) Sent(m Mail, r *explain.Receipt, took time.Duration) {
+	e := m.fields(l.z.Info().Str("event", "delivery.sent"))
+	way(e, r.Candidate)
+	e.Int("code", r.Reply.Code).Str("reply", r.Reply.String())
+	if r.ID != "" {
+		e.Str("upstream_id", r.ID)
+	}
+	e.Int64("elapsed_ms", took.Milliseconds()).Msg("sent")
+}
+
+// Deferred tells that an attempt did not deliver and when the next is due. A
+// held route has an event of its own, as somebody must act; so has a delivery
+// whose outcome nobody can know.
+func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
+	level, event := zerolog.WarnLevel, "delivery.deferred"
+	switch {
+	case f.Cause == explain.DeliveryUncertain:
+		event = "delivery.uncertain"
+	case f.Verdict() == explain.Hold:
+		level, event = zerolog.ErrorLevel, "delivery.held"
+	}
+	e := m.fields(l.z.WithLevel(level).Str("event", event))
+	failure(e, f).Time("next", next).Msg(f.Explanation().Title)
+}
+
+// Failed tells that recipients will not get the message: it was refused for
+// good, or is too old.
+func (l *Log) Failed(m Mail, f *explain.Failure) {
+	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
+	failure(e, f).Msg(f.Explanation().Title)
+}
+
+// Uncertain tells, after a restart, that a delivery was under way when the
+// relay died, so that the message may arrive twice.
+func (l *Log) Uncertain(id string) {
+	f := explain.Explain(explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot})
+	e := l.z.Warn().Str("event", "delivery.uncertain").Str("id", id)
+	failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
+}
+
+// levelOf is error where the operator must act, else warn.
+func levelOf(f *explain.Failure) zerolog.Level {
+	if f.Explanation().Actor == explain.Operator {
+		return zerolog.ErrorLevel
+	}
+	return zerolog.WarnLevel
+}
+
+// MessageRefused tells that the listener refused a command of an app.
+func (l *Log) MessageRefused(client string, env envelope.Envelope, stage explain.Stage, code int, enhanced explain.EnhancedCode, text, fix string, cause explain.Cause) {
+	e := l.z.Warn().Str("event", "message.refused").Str("client", client).Str("from", string(env.From))
+	to := zerolog.Arr()
+	for _, r := range env.To[:min(len(env.To), manyRecipients)] {
+		to.Str(string(r.To))
+	}
+	e.Array("to", to).Str("stage", string(stage)).Str("cause", string(cause)).
+		Int("code", code).Str("enhanced", enhanced.String()).
+		Str("explanation", text).Str("fix", fix).
+		Msg("refused: " + text)
+}
+
+// ClientRejected tells that a connection was refused or closed by policy.
+func (l *Log) ClientRejected(client, reason, fix string) {
+	l.z.Warn().Str("event", "client.rejected").Str("client", client).
+		Str("explanation", reason).Str("fix", fix).
+		Msg("connection rejected: " + reason)
+}
+
+// FailedExpired tells that failed messages were removed for their age.
+func (l *Log) FailedExpired(removed int, err error) {
+	if err != nil {
+		l.SpoolTrouble("remove old failed messages", err)
+		return
+	}
+	l.z.Info().Str("event", "failed.expired").Int("removed", removed).
+		Msg(fmt.Sprintf("removed %d failed messages that were kept long enough", removed))
+}
+
+// ClientLost tells that an app went away inside a message, which was not taken.
+func (l *Log) ClientLost(client string, err error) {
+	l.z.Debug().Str("event", "client.lost").Str("client", client).Err(err).
+		Msg("the app went away before the end of its message")
+}

@@ -1,0 +1,140 @@
+// Package maillog writes the log: one self-contained JSON line an event, with
+// the same fields everywhere, so that "check the error log" is good advice.
+//
+// There is one method for each thing that can happen to a message or a route;
+// nothing else of the relay writes to the log. The level says who must act:
+// error is for the operator, warn perhaps, info are mail events, debug is the
+// transcript without credentials and content. What a failure means and what
+// to do about it comes from package explain, the server's words are kept
+// verbatim beside it. Everything that an app or a server said is a JSON
+// string, so it cannot forge a line.
+//
+// Read Log first, then mail.go (events of a message) and route.go (events of
+// a smart host and of the relay itself).
+package maillog
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// Options of a log.
+type Options struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "json", "console", or "auto": console on a terminal
+}
+
+// A Log writes mail events. Its methods may be called from any goroutine.
+type Log struct {
+	z zerolog.Logger
+}
+
+// New makes a log that writes to w.
+func New(w io.Writer, o Options) *Log {
+	if o.Format == "console" || o.Format == "auto" && isTerminal(w) {
+		w = console(w)
+	}
+	level, err := zerolog.ParseLevel(o.Level)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	return &Log{z: zerolog.New(w).Level(level).With().Timestamp().Logger()}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// console shows the same lines to a person at a terminal.
+func console(w io.Writer) io.Writer {
+	return zerolog.ConsoleWriter{
+		Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "",
+		FieldsOrder: []string{"event", "id", "from", "to", "upstream", "stage", "cause", "reply", "explanation", "fix"},
+	}
+}
+
+// Mail is what the log tells of a message.
+type Mail struct {
+	ID, MessageID string
+	From          envelope.Path
+	To            []envelope.Recipient
+	Size          int64
+	Client        string
+	Attempt       int // counts from 1; 0 when none was made
+}
+
+// Only is the same mail with the recipients that an event is about.
+func (m Mail) Only(to []envelope.Recipient) Mail {
+	m.To = to
+	return m
+}
+
+// manyRecipients is how many recipients a line names; the rest is counted.
+const manyRecipients = 20
+
+func (m Mail) fields(e *zerolog.Event) *zerolog.Event {
+	e.Str("id", m.ID)
+	if m.MessageID != "" {
+		e.Str("message_id", m.MessageID)
+	}
+	e.Str("from", string(m.From))
+	to := zerolog.Arr()
+	for _, r := range m.To[:min(len(m.To), manyRecipients)] {
+		to.Str(string(r.To))
+	}
+	e.Array("to", to)
+	if len(m.To) > manyRecipients {
+		e.Int("to_count", len(m.To))
+	}
+	e.Int64("size", m.Size)
+	if m.Client != "" {
+		e.Str("client", m.Client)
+	}
+	if m.Attempt > 0 {
+		e.Int("attempt", m.Attempt)
+	}
+	return e
+}
+
+// failure writes where it failed, why, what that means and what to do.
+func failure(e *zerolog.Event, f *explain.Failure) *zerolog.Event {
+	way(e, f.Candidate)
+	e.Str("stage", string(f.Stage)).Str("cause", string(f.Cause))
+	if f.Reply != nil {
+		e.Int("code", f.Reply.Code)
+		if s := f.Reply.Enhanced.String(); s != "" {
+			e.Str("enhanced", s)
+		}
+		e.Str("reply", f.Reply.String())
+	} else if f.Err != nil {
+		e.Str("error", f.Err.Error())
+	}
+	x := f.Explanation()
+	return e.Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " " + b
+}
+
+// way writes which candidate was used.
+func way(e *zerolog.Event, c explain.Candidate) {
+	if c.Host == "" {
+		return
+	}
+	e.Str("upstream", c.HostPort()).Str("tls", string(c.TLS))
+}

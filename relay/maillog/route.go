@@ -1,0 +1,141 @@
+package maillog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"kurir/upstream/explain"
+)
+
+// Started is what a started relay tells of itself.
+type Started struct {
+	Version  string
+	SMTP     []string // addresses that take mail
+	StateDir string
+	Maildir  string // of the sandbox; "" without one
+	Mode     string
+	Routes   []string
+}
+
+// Started tells that the relay takes mail.
+func (l *Log) Started(s Started) {
+	e := l.z.Info().Str("event", "relay.started").Str("version", s.Version).
+		Strs("smtp", s.SMTP).Str("state_dir", s.StateDir).Str("mode", s.Mode).Strs("upstreams", s.Routes)
+	if s.Maildir != "" {
+		e.Str("maildir", s.Maildir)
+	}
+	e.Msg("Kurir takes mail")
+}
+
+// Stopping tells that the relay ends in good order.
+func (l *Log) Stopping(why string) {
+	l.z.Info().Str("event", "relay.stopping").Msg("stopping: " + why)
+}
+
+// Warning tells of something that works now and will bite later, such as a
+// password file that everyone can read.
+func (l *Log) Warning(where, text string) {
+	l.z.Warn().Str("event", "relay.warning").Str("where", where).Msg(text)
+}
+
+// Selected tells which way in is used from now on, and why those that are
+// preferred were left.
+func (l *Log) Selected(route string, way_ explain.Candidate, left []*explain.Failure) {
+	level := zerolog.InfoLevel
+	if len(left) > 0 {
+		level = zerolog.WarnLevel
+	}
+	e := l.z.WithLevel(level).Str("event", "upstream.selected").Str("route", route)
+	way(e, way_)
+	message := "mail goes out over " + way_.String()
+	if len(left) > 0 {
+		candidates(e, left)
+		x := left[0].Explanation()
+		e.Str("stage", string(left[0].Stage)).Str("cause", string(left[0].Cause)).
+			Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
+		message += ", because " + left[0].Candidate.String() + " failed: " + x.Title
+	}
+	e.Msg(message)
+}
+
+// Unavailable tells that no way in works just now, with each one's failure.
+func (l *Log) Unavailable(route string, f *explain.Failure, next time.Time, waiting int) {
+	l.trouble("upstream.unavailable", zerolog.WarnLevel, route, f, next, waiting)
+}
+
+// RouteHeld tells that the smart host refuses us, until somebody acts.
+func (l *Log) RouteHeld(route string, f *explain.Failure, next time.Time, waiting int) {
+	l.trouble("upstream.held", zerolog.ErrorLevel, route, f, next, waiting)
+}
+
+func (l *Log) trouble(event string, level zerolog.Level, route string, f *explain.Failure, next time.Time, waiting int) {
+	e := l.z.WithLevel(level).Str("event", event).Str("route", route)
+	failure(e, f)
+	if len(f.Candidates) > 0 {
+		candidates(e, f.Candidates)
+	}
+	e.Int("waiting", waiting).Time("next", next).Msg(f.Explanation().Title)
+}
+
+// Recovered tells that a route works again.
+func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration, waiting int) {
+	l.z.Info().Str("event", "upstream.recovered").Str("route", route).Str("cause", string(over.Cause)).
+		Int64("elapsed_ms", after.Milliseconds()).Int("waiting", waiting).
+		Msg(fmt.Sprintf("mail flows again after %s", after.Round(time.Second)))
+}
+
+// candidates writes one object for each way in that failed.
+func candidates(e *zerolog.Event, failures []*explain.Failure) {
+	all := zerolog.Arr()
+	for _, f := range failures {
+		all.Dict(failure(zerolog.Dict(), f))
+	}
+	e.Array("candidates", all)
+}
+
+// SpoolRecovered tells what was found in the spool at start.
+func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took time.Duration) {
+	level := zerolog.InfoLevel
+	if len(damaged) > 0 {
+		level = zerolog.ErrorLevel
+	}
+	l.z.WithLevel(level).Str("event", "spool.recovered").Int("messages", messages).
+		Int64("torn_bytes", torn).Strs("damaged", damaged).Int64("elapsed_ms", took.Milliseconds()).
+		Msg(fmt.Sprintf("%d messages wait in the spool", messages))
+}
+
+// SpoolFull tells that no mail can be taken until there is room.
+func (l *Log) SpoolFull(f *explain.Failure) {
+	failure(l.z.Error().Str("event", "spool.full"), f).Msg(f.Explanation().Title)
+}
+
+// SpoolFree tells that SpoolFull is over.
+func (l *Log) SpoolFree() {
+	l.z.Info().Str("event", "spool.recovered").Msg("the spool has room again; mail is taken")
+}
+
+// SpoolTrouble tells that the spool could not do something; nothing was lost.
+func (l *Log) SpoolTrouble(what string, err error) {
+	l.z.Error().Str("event", "spool.trouble").Str("error", err.Error()).
+		Str("fix", "Look at the disk: is it full, read-only or failing?").
+		Msg("could not " + what)
+}
+
+// Transcript writes one line of a session with the smart host, at debug level.
+func (l *Log) Transcript(session uint64, c explain.Candidate, sent bool, text string) {
+	e := l.z.Debug()
+	if e == nil {
+		return
+	}
+	way(e.Str("event", "transcript").Uint64("session", session), c)
+	direction := "S: "
+	if sent {
+		direction = "C: "
+	}
+	e.Msg(direction + text)
+}
+
+// Debug tells whether transcripts are wanted.
+func (l *Log) Debug() bool { return l.z.GetLevel() <= zerolog.DebugLevel }

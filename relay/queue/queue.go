@@ -1,0 +1,256 @@
+// Package queue decides what is tried when, and what becomes of each outcome.
+//
+// A message comes in through Submit. Depending on the delivery mode it is
+// delivered while the app waits, or made durable first; what cannot be
+// delivered at once waits in the spool and is tried again. Whether a failure
+// means to retry, to give up or to hold the route is decided by the catalogue
+// in package explain; here the verdict is carried out.
+//
+// # Promises
+//
+// A message leaves the spool only when each recipient was delivered, or was
+// moved to the failed messages. Trouble of the route (network, login,
+// certificate, quota) is counted once for the route: it is probed with one
+// message at a time, and the others wait untouched. A message is being
+// delivered at most once at any moment, also when the app stopped waiting in
+// the middle of it.
+//
+// # Reading order
+//
+// queue.go (Options, Run), submit.go (the three modes), lane.go (the order and
+// the state of a route), outcome.go (from what Deliver returned to what it
+// means), settle.go (from there to the spool and the log).
+package queue
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"kurir/relay/maillog"
+	"kurir/relay/spool"
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// A Deliverer hands a message to a smart host; upstream.SmartHost is one. Its
+// error is an *explain.Failure for the whole message, explain.Refusals when
+// each recipient was refused, or trouble on our side.
+type Deliverer interface {
+	Deliver(ctx context.Context, m *envelope.Message) (*explain.Receipt, error)
+}
+
+// Mode is what happens before the app gets its 250.
+type Mode string
+
+// The delivery modes.
+const (
+	Through Mode = "through" // delivered while the app waits, spooled if that takes long
+	Spooled Mode = "queue"   // spooled first, delivered later
+	Direct  Mode = "direct"  // delivered or refused, never spooled
+)
+
+// A Route is one smart host and who sends over it.
+type Route struct {
+	Name      string // for the log
+	Deliverer Deliverer
+	Slots     int // deliveries under way at once
+
+	// Senders are the addresses and domains that use the route; none means all.
+	Senders []string
+}
+
+// Options of a queue.
+type Options struct {
+	Mode Mode
+	Wait time.Duration // how long an app waits for a delivery
+
+	// A message is tried again after RetryMin, then twice as long each time,
+	// up to RetryMax, until it is GiveUpAfter old.
+	RetryMin, RetryMax, GiveUpAfter time.Duration
+
+	KeepFailed time.Duration // how long failed messages are kept
+
+	Routes []Route // the first whose Senders match is used, else the last
+	Spool  *spool.Spool
+	Log    *maillog.Log
+}
+
+// A Queue delivers what is submitted to it. Run must run while it is used.
+type Queue struct {
+	o     Options
+	lanes []*lane
+
+	mu       sync.Mutex
+	stopping bool
+	deliver  context.Context // of all deliveries; outlives Run's by the grace
+	cancel   context.CancelFunc
+	working  sync.WaitGroup
+	wake     chan struct{} // a due time came nearer
+
+	spoolFull bool // what the log was last told
+}
+
+// flushEvery is how long the mark of a delivered message may wait for its
+// flush when no new message brings one.
+const flushEvery = 5 * time.Second
+
+// grace is how long deliveries under way may take after Run was told to stop.
+const grace = 20 * time.Second
+
+// New makes a queue and takes up what the spool holds.
+func New(o Options) *Queue {
+	q := &Queue{o: o, wake: make(chan struct{}, 1)}
+	q.deliver, q.cancel = context.WithCancel(context.Background())
+	for _, r := range o.Routes {
+		q.lanes = append(q.lanes, newLane(r))
+	}
+	for _, e := range o.Spool.Waiting() {
+		q.laneOf(e.From).push(&item{id: e.ID, due: e.Due, received: e.Received, attempts: e.Attempts})
+	}
+	return q
+}
+
+// laneOf is the lane of the first route that serves a reverse-path.
+func (q *Queue) laneOf(from envelope.Path) *lane {
+	for _, l := range q.lanes {
+		if l.serves(from) {
+			return l
+		}
+	}
+	return q.lanes[len(q.lanes)-1]
+}
+
+// serves tells whether Senders name the address or its domain.
+func (r *Route) serves(from envelope.Path) bool {
+	for _, s := range r.Senders {
+		if strings.EqualFold(s, string(from)) || strings.EqualFold(strings.TrimPrefix(s, "@"), from.Domain()) {
+			return true
+		}
+	}
+	return len(r.Senders) == 0
+}
+
+// Run delivers what waits until ctx ends. It returns when no delivery is
+// under way any more, at most a grace later.
+func (q *Queue) Run(ctx context.Context) {
+	housekeeping := time.NewTicker(time.Hour)
+	defer housekeeping.Stop()
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			q.stop()
+			return
+		case <-housekeeping.C:
+			q.expireFailed()
+			continue
+		case <-flush.C:
+			if err := q.o.Spool.Sync(); err != nil {
+				q.o.Log.SpoolTrouble("flush the spool", err)
+			}
+			continue
+		case <-q.wake:
+		case <-timer.C:
+		}
+		timer.Reset(q.pump())
+	}
+}
+
+// stop lets deliveries under way come to their end, within the grace.
+func (q *Queue) stop() {
+	q.mu.Lock()
+	q.stopping = true
+	q.mu.Unlock()
+	expired := time.AfterFunc(grace, q.cancel)
+	q.working.Wait()
+	expired.Stop()
+	q.cancel()
+}
+
+// pump starts what is due and has a slot, and tells when to look again.
+func (q *Queue) pump() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	next := time.Hour
+	for _, l := range q.lanes {
+		for {
+			i := q.nextLocked(l, now)
+			if i == nil {
+				break
+			}
+			l.free--
+			q.working.Add(1)
+			go q.work(l, i)
+		}
+		if at, ok := l.nextTime(); ok {
+			next = min(next, max(at.Sub(now), 0))
+		}
+	}
+	return next
+}
+
+// nextLocked takes the message that a free slot should deliver now, if any.
+func (q *Queue) nextLocked(l *lane, now time.Time) *item {
+	if q.stopping {
+		return nil
+	}
+	return l.take(now)
+}
+
+// work delivers one message after the other as long as the lane has any.
+func (q *Queue) work(l *lane, i *item) {
+	defer q.working.Done()
+	for i != nil {
+		q.deliverStored(l, i)
+		q.mu.Lock()
+		l.release()
+		if i = q.nextLocked(l, time.Now()); i != nil {
+			l.free--
+		}
+		q.mu.Unlock()
+	}
+	q.nudge() // others may have become due, or the state of the lane changed
+}
+
+// nudge makes Run look again.
+func (q *Queue) nudge() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// push queues an item and sees to it that it is delivered when due.
+func (q *Queue) push(l *lane, i *item) {
+	q.mu.Lock()
+	l.push(i)
+	startable := l.free > 0 && !q.stopping
+	q.mu.Unlock()
+	if startable {
+		q.nudge()
+	}
+}
+
+// backoff is low doubled for each attempt beyond the first, at most high,
+// and up to a fifth more or less, so that retries do not march in step.
+func backoff(low, high time.Duration, attempts int) time.Duration {
+	d := low
+	for ; attempts > 1 && d < high; attempts-- {
+		d *= 2
+	}
+	d = min(d, high)
+	return d + time.Duration((rand.Float64()-0.5)*0.4*float64(d))
+}
+
+func (q *Queue) expireFailed() {
+	if removed, err := q.o.Spool.Expire(q.o.KeepFailed); err != nil || removed > 0 {
+		q.o.Log.FailedExpired(removed, err)
+	}
+}
