@@ -62,7 +62,7 @@ func (l *Log) Selected(route string, way_ explain.Candidate, left []*explain.Fai
 
 // Unavailable tells that no way in works just now, with each one's failure.
 func (l *Log) Unavailable(route string, f *explain.Failure, next time.Time, waiting int) {
-	l.trouble("upstream.unavailable", zerolog.WarnLevel, route, f, next, waiting)
+	l.trouble("upstream.unavailable", levelOf(f), route, f, next, waiting)
 }
 
 // RouteHeld tells that the smart host refuses us, until somebody acts.

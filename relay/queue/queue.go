@@ -27,6 +27,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/relay/maillog"
@@ -90,7 +91,7 @@ type Queue struct {
 	working  sync.WaitGroup
 	wake     chan struct{} // a due time came nearer
 
-	spoolFull bool // what the log was last told
+	spoolFull atomic.Bool // what the log was last told
 }
 
 // flushEvery is how long the mark of a delivered message may wait for its

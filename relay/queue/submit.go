@@ -35,7 +35,6 @@ func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	if err := d.Commit(); err != nil {
 		return q.notStored(d, err)
 	}
-	q.spoolWorks()
 	q.o.Log.Accepted(mailOfDraft(d))
 	q.push(l, newItem(d))
 	return queued(d)
@@ -51,34 +50,45 @@ func queued(d *spool.Draft) Answer {
 
 // notStored answers 4xx: the app still has the message (promise P4).
 func (q *Queue) notStored(d *spool.Draft, err error) Answer {
-	full := errors.Is(err, spool.ErrFull)
+	if !errors.Is(err, spool.ErrFull) {
+		q.o.Log.SpoolTrouble("store message "+d.ID().String(), err)
+		return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
+	}
+	q.noteSpace(err)
 	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
-	if !full {
-		f = explain.Explain(explain.Failure{Cause: explain.Unknown, Err: err})
-	}
-	q.mu.Lock()
-	news := full && !q.spoolFull
-	q.spoolFull = q.spoolFull || full
-	q.mu.Unlock()
-	if news {
-		q.o.Log.SpoolFull(f)
-	}
-	if full {
-		a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.Explanation().Title + " Please send it again later."}
-		q.o.Log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
-		return a
-	}
-	q.o.Log.SpoolTrouble("store message "+d.ID().String(), err)
-	return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
+	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.Explanation().Title + " Please send it again later."}
+	q.o.Log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
+	return a
 }
 
-// spoolWorks ends the state that notStored began.
-func (q *Queue) spoolWorks() {
-	q.mu.Lock()
-	over := q.spoolFull
-	q.spoolFull = false
-	q.mu.Unlock()
-	if over {
+// Draft begins a message that Submit will be given; see spool.Spool.Draft.
+func (q *Queue) Draft(env envelope.Envelope, client string) (*spool.Draft, error) {
+	d, err := q.o.Spool.Draft(env, client)
+	q.noteSpace(err)
+	return d, err
+}
+
+// Space tells whether a message of that size can be taken; see
+// spool.Spool.Space.
+func (q *Queue) Space(size int64) error {
+	err := q.o.Spool.Space(size)
+	if err != nil && size > 0 {
+		q.noteSpace(q.o.Spool.Space(0)) // one large message does not make the spool full
+		return err
+	}
+	q.noteSpace(err)
+	return err
+}
+
+// noteSpace tells the log when the spool becomes full and when that is over.
+func (q *Queue) noteSpace(err error) {
+	full := errors.Is(err, spool.ErrFull)
+	if q.spoolFull.Swap(full) == full {
+		return
+	}
+	if full {
+		q.o.Log.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err}))
+	} else {
 		q.o.Log.SpoolFree()
 	}
 }
@@ -228,7 +238,6 @@ func (q *Queue) passed(p *passage) Answer {
 		defer d.Close()
 		return q.passedNotStored(p, err)
 	}
-	q.spoolWorks()
 	q.o.Log.Accepted(mail)
 	p.settle(q)
 	if len(o.delivered) == 0 {

@@ -1,0 +1,64 @@
+// Kurir takes mail from local apps over plain SMTP and hands it to an
+// authenticated mail provider over verified TLS.
+//
+//	kurir serve --config /etc/kurir/kurir.toml
+//	kurir serve --sandbox
+//
+// See README.md for what it does, and package relay for how.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit codes, as sysexits.h has them where it has them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 64
+	exitUnavailable = 69
+	exitConfig      = 78
+)
+
+const usage = `Kurir takes mail from local apps and hands it to your mail provider.
+
+usage:
+  kurir serve [--config FILE]   run the relay
+  kurir serve --sandbox         try it out with a provider of its own
+  kurir version                 print the version
+
+Without --config, $KURIR_CONFIG, ./kurir.toml and /etc/kurir/kurir.toml are
+looked for. KURIR_SECTION_KEY in the environment overrides a key, such as
+KURIR_UPSTREAM_HOST; KURIR_SECTION_KEY_FILE reads its value from a file.
+
+example, once an app sends its mail to 127.0.0.1:25:
+  KURIR_UPSTREAM_HOST=smtp.example.com KURIR_UPSTREAM_USERNAME=app@example.com \
+  KURIR_UPSTREAM_PASSWORD_FILE=/run/secrets/smtp kurir serve
+`
+
+// run is the program; it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch command, args := args[0], args[1:]; command {
+	case "serve":
+		return serve(args, stdout, stderr)
+	case "version", "--version":
+		fmt.Fprintln(stdout, "kurir", version())
+		return exitOK
+	case "help", "--help", "-h":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	default:
+		fmt.Fprintf(stderr, "kurir: there is no command %q\n\n%s", command, usage)
+		return exitUsage
+	}
+}

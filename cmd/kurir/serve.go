@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"kurir/relay"
+	"kurir/relay/config"
+	"kurir/relay/maillog"
+	"kurir/relay/spool"
+	"kurir/upstream"
+	"kurir/upstream/provider"
+	"kurir/upstream/sandbox"
+)
+
+// serve runs the relay until SIGTERM or SIGINT.
+func serve(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("kurir serve", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	path := flags.String("config", "", "the configuration `FILE`")
+	inSandbox := flags.Bool("sandbox", false, "bring a provider of its own")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "kurir serve: %q is too much; it takes flags only\n", flags.Arg(0))
+		return exitUsage
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	c, err := loadConfig(ctx, *path, *inSandbox)
+	if err != nil {
+		return complain(stderr, exitConfig, err)
+	}
+	o := relay.Options{
+		Config:  c,
+		Version: version(),
+		Log:     maillog.New(stderr, maillog.Options{Level: c.Log.Level, Format: c.Log.Format}),
+	}
+	if o.Listeners, err = passedListeners(); err != nil {
+		return complain(stderr, exitConfig, err)
+	}
+	if *inSandbox {
+		return serveSandbox(ctx, o, stdout, stderr)
+	}
+	return runRelay(ctx, o, stderr)
+}
+
+func loadConfig(ctx context.Context, path string, inSandbox bool) (*config.Config, error) {
+	var providers []string
+	for _, p := range provider.All() {
+		providers = append(append(providers, p.Name), p.Aliases...)
+	}
+	c, err := config.Load(config.Options{Path: path, Environ: os.Environ(), Sandbox: inSandbox, Providers: providers})
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Resolve(ctx)
+}
+
+// complain prints an error as it is meant to be read, and passes the code on.
+func complain(stderr io.Writer, code int, err error) int {
+	fmt.Fprintln(stderr, err)
+	return code
+}
+
+// runRelay runs a relay of o and translates what went wrong into an exit code.
+func runRelay(ctx context.Context, o relay.Options, stderr io.Writer) int {
+	r, err := relay.New(o)
+	if err != nil {
+		code := exitFailed
+		var (
+			address *relay.ListenError
+			locked  *spool.LockedError
+		)
+		switch {
+		case errors.As(err, &locked), errors.As(err, &address) && address.Taken():
+			code = exitUnavailable
+		case errors.As(err, &address), errors.Is(err, os.ErrPermission):
+			code = exitConfig
+		}
+		return complain(stderr, code, err)
+	}
+	notify("READY=1")
+	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
+	if err := r.Run(ctx); err != nil {
+		return complain(stderr, exitFailed, err)
+	}
+	return exitOK
+}
+
+// serveSandbox runs the relay with a provider of its own beside it, so that
+// nothing needs to be configured and nothing leaves the machine.
+func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer) int {
+	if o.Config.StateDir == "" {
+		dir, err := os.MkdirTemp("", "kurir-sandbox-")
+		if err != nil {
+			return complain(stderr, exitFailed, err)
+		}
+		o.Config.StateDir = dir
+	}
+	if o.Config.Spool.Dir == "" {
+		o.Config.Spool.Dir = filepath.Join(o.Config.StateDir, "spool")
+	}
+	o.Maildir = filepath.Join(o.Config.StateDir, "Maildir")
+	p, err := sandbox.New(sandbox.Options{Maildir: o.Maildir})
+	if err != nil {
+		return complain(stderr, exitFailed, err)
+	}
+	o.Sandbox = &upstream.Options{
+		Host: "localhost", Candidates: p.Candidates(), RootCAs: p.Pool(),
+		Username: "sandbox", Password: "sandbox",
+	}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(running) }()
+	fmt.Fprint(stdout, sandboxHint(o))
+	code := runRelay(ctx, o, stderr)
+	stop()
+	if err := <-ended; err != nil {
+		return complain(stderr, exitFailed, err)
+	}
+	return code
+}
+
+// sandboxHint says what to do in a sandbox.
+func sandboxHint(o relay.Options) string {
+	host, port, _ := net.SplitHostPort(o.Config.Listen.SMTP[0])
+	return fmt.Sprintf(`Kurir's sandbox: a mail provider on this machine, no mail leaves it.
+Send it something, in another terminal:
+
+  printf 'Subject: hello\n\nIt works.\n' | curl -sT - smtp://%[1]s:%[2]s \
+    --mail-from app@example.com --mail-rcpt you@example.com
+
+Mail arrives in %[3]s/new
+To see a failure explained, send to an address that names it, such as
+recipient.unknown@example.com, limit.quota@example.com or message.spam@example.com.
+Ctrl-C ends it.
+
+`, host, port, o.Maildir)
+}

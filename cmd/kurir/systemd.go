@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+)
+
+// firstPassed is the first descriptor that a service manager passes
+// (sd_listen_fds(3)).
+const firstPassed = 3
+
+// passedListeners are the sockets that the service manager opened for us,
+// none if it did not. With them the port stays open while Kurir restarts.
+func passedListeners() ([]net.Listener, error) {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || count < 0 || count > 100 {
+		return nil, fmt.Errorf("LISTEN_FDS=%q is not a number of sockets", os.Getenv("LISTEN_FDS"))
+	}
+	var listeners []net.Listener
+	for fd := firstPassed; fd < firstPassed+count; fd++ {
+		file := os.NewFile(uintptr(fd), "passed socket")
+		l, err := net.FileListener(file)
+		_ = file.Close() // FileListener has a copy
+		if err != nil {
+			return nil, fmt.Errorf("socket %d of the service manager: %w", fd, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// notify tells the service manager about our state (sd_notify(3)). Without
+// one, and when it does not listen, nobody needs to know.
+func notify(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	conn, err := net.Dial("unixgram", path)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}

@@ -1,0 +1,76 @@
+package relay_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The rooms of the house know only those they may know, so that each can be
+// understood, tested and used without the others. A key with a slash at its
+// end stands for all below it; test files may import what they like.
+var mayImport = map[string][]string{
+	"upstream/envelope":     {},
+	"upstream/explain":      {"upstream/envelope"},
+	"upstream/provider":     {"upstream/explain"},
+	"upstream/sandbox":      {"upstream/envelope", "upstream/explain"},
+	"upstream/upstreamtest": {"upstream/explain", "upstream/sandbox"},
+	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider"},
+
+	"relay/config":   {},
+	"relay/spool":    {"upstream/envelope"},
+	"relay/rewrite":  {"upstream/envelope"},
+	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
+	"relay/queue":    {"relay/maillog", "relay/spool", "upstream/envelope", "upstream/explain"},
+	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
+	"relay": {
+		"relay/config", "relay/listener", "relay/maillog", "relay/queue", "relay/spool",
+		"upstream", "upstream/explain",
+	},
+	"cmd/kurir": {
+		"relay", "relay/config", "relay/maillog", "relay/spool",
+		"upstream", "upstream/provider", "upstream/sandbox",
+	},
+}
+
+// A package that is new, or that enters another room, must be put into the
+// table above on purpose.
+func TestHouseRules(t *testing.T) {
+	root := ".."
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		room := filepath.ToSlash(dir)
+		allowed, known := mayImport[room]
+		if !known {
+			t.Errorf("%s: package %s has no place in the house", path, room)
+		}
+		for _, i := range file.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			if ours, found := strings.CutPrefix(name, "kurir/"); found && !slices.Contains(allowed, ours) {
+				t.Errorf("%s: %s may not import %s", path, room, ours)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
