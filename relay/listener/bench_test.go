@@ -101,7 +101,7 @@ func (p *peer) await(b *testing.B, lines int) {
 func discardingRelay(b *testing.B) string {
 	return start(b, func(o *listener.Options) {
 		o.MaxMessageSize = func() int64 { return 25_000_000 }
-		o.Submit = func(_ context.Context, d *spool.Draft, _ queue.Info) queue.Answer {
+		o.Submit = func(_ context.Context, d *spool.Draft) queue.Answer {
 			d.Close()
 			return queue.Answer{Code: 250, Enhanced: explain.EnhancedCode{2, 0, 0}, Text: "thrown away"}
 		}

@@ -273,7 +273,7 @@ func TestSpoolTrouble(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer small.Close()
-		r := start(t, func(o *listener.Options) { o.Spool = small })
+		r := start(t, func(o *listener.Options) { o.Spool = unwatched{small} })
 		cl := r.hello(t)
 		cl.run(transaction...)
 		cl.send("Subject: x\r\n\r\n" + strings.Repeat("RSET\r\n", 1000))
@@ -360,11 +360,11 @@ func TestAddedFields(t *testing.T) {
 	m := r.taken()
 	if !strings.HasPrefix(m[0].added, "Received: from localhost (local app)\r\n\tby relay.example (Kurir) with SMTP id "+m[0].id+";\r\n\t") ||
 		!strings.HasSuffix(m[0].added, "\r\nMessage-ID: <"+m[0].id+"@relay.example>\r\n") || !strings.Contains(m[0].added, "\r\nDate: ") ||
-		m[0].info.MessageID != "<"+m[0].id+"@relay.example>" {
+		m[0].messageID != "<"+m[0].id+"@relay.example>" {
 		t.Errorf("%q", m[0].added)
 	}
-	if !strings.Contains(m[1].added, " with UTF8SMTP id ") || strings.Contains(m[1].added, "Date") || m[1].info.MessageID != "<m@example.org>" {
-		t.Errorf("%q %v", m[1].added, m[1].info)
+	if !strings.Contains(m[1].added, " with UTF8SMTP id ") || strings.Contains(m[1].added, "Date") || m[1].messageID != "<m@example.org>" {
+		t.Errorf("%q %v", m[1].added, m[1].messageID)
 	}
 }
 

@@ -27,11 +27,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A message is what reached Submit.
 type message struct {
-	env     envelope.Envelope
-	info    queue.Info
-	id      string
-	content string // without the fields that we have put on top
-	added   string // these
+	env       envelope.Envelope
+	messageID string
+	id        string
+	content   string // without the fields that we have put on top
+	added     string // these
 }
 
 // A relay is a server with what its tests look at.
@@ -61,6 +61,11 @@ func start(t testing.TB, change func(*listener.Options)) *relay {
 	return r
 }
 
+// unwatched is a spool whose fullness nobody watches.
+type unwatched struct{ *spool.Spool }
+
+func (unwatched) NoRoom(error) {}
+
 func build(t testing.TB, change func(*listener.Options)) *relay {
 	t.Helper()
 	store, _, err := spool.Open(spool.Options{Dir: t.TempDir()})
@@ -71,7 +76,7 @@ func build(t testing.TB, change func(*listener.Options)) *relay {
 	r := &relay{spool: store, answer: queue.Answer{Code: 250, Enhanced: explain.EnhancedCode{2, 0, 0}, Text: "queued"}}
 	o := listener.Options{
 		Hostname:       "relay.example",
-		Spool:          store,
+		Spool:          unwatched{store},
 		Submit:         r.submit,
 		MaxMessageSize: func() int64 { return 1_000_000 },
 		MaxRecipients:  100,
@@ -105,7 +110,7 @@ func (r *relay) serve(t testing.TB, l net.Listener) {
 	})
 }
 
-func (r *relay) submit(_ context.Context, d *spool.Draft, info queue.Info) queue.Answer {
+func (r *relay) submit(_ context.Context, d *spool.Draft) queue.Answer {
 	defer d.Close()
 	f, err := d.Message().Open()
 	if err != nil {
@@ -116,7 +121,7 @@ func (r *relay) submit(_ context.Context, d *spool.Draft, info queue.Info) queue
 	if err != nil {
 		return queue.Answer{Code: 451, Text: err.Error()}
 	}
-	m := message{env: *d.Envelope(), info: info, id: d.ID().String(), content: string(all)}
+	m := message{env: *d.Envelope(), messageID: d.MessageID, id: d.ID().String(), content: string(all)}
 	m.added, m.content = cutAdded(m.content, m.id, d.Received())
 	r.mu.Lock()
 	defer r.mu.Unlock()

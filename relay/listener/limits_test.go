@@ -404,7 +404,7 @@ func TestShutdown(t *testing.T) {
 func TestShutdownOutOfTime(t *testing.T) {
 	submitting := make(chan struct{})
 	r := start(t, func(o *listener.Options) {
-		o.Submit = func(ctx context.Context, d *spool.Draft, _ queue.Info) queue.Answer {
+		o.Submit = func(ctx context.Context, d *spool.Draft) queue.Answer {
 			defer d.Close()
 			close(submitting)
 			<-ctx.Done()

@@ -27,6 +27,9 @@ type Spool interface {
 
 	// Space tells whether a message of size octets would find room.
 	Space(size int64) error
+
+	// NoRoom is told the error of a draft that could not be written.
+	NoRoom(err error)
 }
 
 // A Log is told what the listener does not let pass. Its methods are called
@@ -55,7 +58,7 @@ type Options struct {
 	// Submit takes a complete draft over and closes it, whatever it answers.
 	// It returns soon after ctx ends, which does not happen before Shutdown
 	// has run out of time: a client that goes away does not end it.
-	Submit func(ctx context.Context, d *spool.Draft, info queue.Info) queue.Answer
+	Submit func(ctx context.Context, d *spool.Draft) queue.Answer
 
 	// MaxMessageSize is the largest content taken, in octets; 0 is no limit.
 	// It is asked anew for each message.

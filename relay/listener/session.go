@@ -109,8 +109,8 @@ func (s *session) Data(io.Reader) error {
 		s.server.log.lost(c.client, err)
 	}
 	ours = false
-	a := s.server.opts.Submit(s.server.ctx, draft, queue.Info{MessageID: w.Header().MessageID})
-	return s.answer(a)
+	draft.MessageID = w.Header().MessageID
+	return s.answer(s.server.opts.Submit(s.server.ctx, draft))
 }
 
 // A closedDoor is where a message goes that there is no draft for.
@@ -170,6 +170,7 @@ func (s *session) contentError(err error) error {
 			explain.MessageMalformed,
 		})
 	}
+	s.server.opts.Spool.NoRoom(err)
 	return s.refuse(explain.StageDot, spoolRefusal(err))
 }
 
@@ -184,10 +185,11 @@ func tooLarge(limit int64) refusal {
 
 func spoolRefusal(err error) refusal {
 	if errors.Is(err, spool.ErrFull) {
+		full := explain.Explain(explain.Failure{Cause: explain.SpoolFull}).Explanation()
 		return refusal{
 			452, explain.EnhancedCode{4, 3, 1},
-			"The spool is full. This message was not taken, nothing was lost: send it again later",
-			"Make room on the disk of the spool, raise spool.max_size, or see why mail is not delivered.",
+			full.Title + " Send it again later.",
+			full.Fix,
 			explain.SpoolFull,
 		}
 	}

@@ -9,8 +9,3 @@ type Answer struct {
 	Enhanced explain.EnhancedCode
 	Text     string // without codes; several lines are separated by \n
 }
-
-// Info is what the listener saw of a message and the log wants to tell.
-type Info struct {
-	MessageID string // the Message-ID field, with its angle brackets
-}

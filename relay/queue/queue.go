@@ -27,7 +27,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"kurir/relay/maillog"
@@ -91,7 +90,8 @@ type Queue struct {
 	working  sync.WaitGroup
 	wake     chan struct{} // a due time came nearer
 
-	spoolFull atomic.Bool // what the log was last told
+	full     bool      // a message found no room, and none was stored since
+	fullTold time.Time // when the log last heard of that
 }
 
 // flushEvery is how long the mark of a delivered message may wait for its

@@ -149,7 +149,8 @@ func (b *bench) submit(from envelope.Path, to ...envelope.Path) queue.Answer {
 	if _, err := d.Write([]byte("Subject: x\r\n\r\nx\r\n")); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.queue.Submit(b.t.Context(), d, queue.Info{MessageID: "<x@example.com>"})
+	d.MessageID = "<x@example.com>"
+	return b.queue.Submit(b.t.Context(), d)
 }
 
 // events counts the log lines of an event.

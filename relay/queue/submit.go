@@ -17,8 +17,7 @@ import (
 // Submit takes a message over from the listener and says what to answer. The
 // draft is Submit's from then on. When it answers 250, the provider has the
 // message or it is durable (promise P1).
-func (q *Queue) Submit(_ context.Context, d *spool.Draft, info Info) Answer {
-	d.MessageID = info.MessageID
+func (q *Queue) Submit(_ context.Context, d *spool.Draft) Answer {
 	l := q.laneOf(d.Envelope().From)
 	switch q.o.Mode {
 	case Through:
@@ -35,6 +34,7 @@ func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	if err := d.Commit(); err != nil {
 		return q.notStored(d, err)
 	}
+	q.room()
 	q.o.Log.Accepted(mailOfDraft(d))
 	q.push(l, newItem(d))
 	return queued(d)
@@ -54,7 +54,7 @@ func (q *Queue) notStored(d *spool.Draft, err error) Answer {
 		q.o.Log.SpoolTrouble("store message "+d.ID().String(), err)
 		return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
 	}
-	q.noteSpace(err)
+	q.NoRoom(err)
 	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
 	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.Explanation().Title + " Please send it again later."}
 	q.o.Log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
@@ -64,7 +64,7 @@ func (q *Queue) notStored(d *spool.Draft, err error) Answer {
 // Draft begins a message that Submit will be given; see spool.Spool.Draft.
 func (q *Queue) Draft(env envelope.Envelope, client string) (*spool.Draft, error) {
 	d, err := q.o.Spool.Draft(env, client)
-	q.noteSpace(err)
+	q.NoRoom(err)
 	return d, err
 }
 
@@ -72,23 +72,39 @@ func (q *Queue) Draft(env envelope.Envelope, client string) (*spool.Draft, error
 // spool.Spool.Space.
 func (q *Queue) Space(size int64) error {
 	err := q.o.Spool.Space(size)
-	if err != nil && size > 0 {
-		q.noteSpace(q.o.Spool.Space(0)) // one large message does not make the spool full
-		return err
-	}
-	q.noteSpace(err)
+	q.NoRoom(err)
 	return err
 }
 
-// noteSpace tells the log when the spool becomes full and when that is over.
-func (q *Queue) noteSpace(err error) {
-	full := errors.Is(err, spool.ErrFull)
-	if q.spoolFull.Swap(full) == full {
+// NoRoom is told why a message could not be taken, also by who writes into a
+// draft, so that the log tells of a full spool; other errors do not count.
+func (q *Queue) NoRoom(err error) {
+	if !errors.Is(err, spool.ErrFull) {
 		return
 	}
-	if full {
+	q.mu.Lock()
+	news := !q.full && time.Since(q.fullTold) > fullTellEvery
+	q.full = true
+	if news {
+		q.fullTold = time.Now()
+	}
+	q.mu.Unlock()
+	if news {
 		q.o.Log.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err}))
-	} else {
+	}
+}
+
+// fullTellEvery keeps the log readable when room for small messages comes and
+// goes.
+const fullTellEvery = time.Minute
+
+// room ends what NoRoom began: a message was stored.
+func (q *Queue) room() {
+	q.mu.Lock()
+	over := q.full
+	q.full = false
+	q.mu.Unlock()
+	if over {
 		q.o.Log.SpoolFree()
 	}
 }

@@ -1,0 +1,184 @@
+// Package explain says why mail failed, what that means and what to do.
+//
+// It is pure: it looks at what was seen (a reply, an error, the stage, the
+// candidate, facts) and asks nobody. Whatever is shown to people or decided
+// about mail because of a failure comes from here, once:
+//
+//   - Explain finds the one Cause of a Failure; Whole finds the one that
+//     speaks for all candidates of a route.
+//   - Failure.Verdict says what becomes of the mail, Scope what the failure is
+//     about, Elsewhere whether another candidate may do better.
+//   - Failure.Explanation is the words for log, reply and page.
+//
+// Reading order: cause.go (the names), failure.go and reply.go (the values),
+// explain.go (from what was seen to the cause), catalogue.go (from the cause
+// to policy and words; its data are catalogue.toml and catalogue.en.toml),
+// rules.go (from a server's words to the cause; its data is rules.toml), and
+// text.go (the same for what people paste). A new text is a new rule in the
+// data, a new cause a row in each file; no code.
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Explain finds the cause of f from what it holds and returns it. A cause
+// that is already set is kept.
+func Explain(f Failure) *Failure {
+	if f.Cause == "" {
+		f.Cause = f.find()
+	}
+	return &f
+}
+
+func (f *Failure) find() Cause {
+	switch {
+	case f.Fact(FactInjected) != "":
+		return TLSNotOffered
+	case f.Reply != nil:
+		return causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
+	case f.Err != nil:
+		return f.causeOfError()
+	}
+	return Unknown
+}
+
+// causeOfError tells errors apart by their types. Where a type says nothing,
+// the stage does: each has one thing that can be missing in a server's offer.
+func (f *Failure) causeOfError() Cause {
+	if c := certificateCause(f.Err); c != "" {
+		return c
+	}
+	if c := networkCause(f.Err); c != "" {
+		return c
+	}
+	var alert tls.AlertError
+	switch {
+	case errors.As(f.Err, &alert):
+		return alertCause(alert)
+	case f.Stage == StageGreeting || f.Stage == StageEHLO:
+		return ProtocolWrongPort
+	case f.Stage == StageSTARTTLS:
+		return TLSNotOffered
+	case f.Stage == StageTLS:
+		return TLSVersion
+	case f.Stage == StageAuth:
+		return AuthMechanism
+	}
+	return Unknown
+}
+
+func certificateCause(err error) Cause {
+	var (
+		record    tls.RecordHeaderError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+		roots     x509.SystemRootsError
+		failed    *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &record):
+		return ProtocolWrongPort
+	case errors.As(err, &host):
+		return TLSCertificateName
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return TLSCertificateExpired
+	case errors.As(err, &authority), errors.As(err, &roots), errors.As(err, &invalid), errors.As(err, &failed):
+		return TLSCertificateUntrusted
+	}
+	return ""
+}
+
+// alertCause reads the alert that a server ended the handshake with (RFC 8446,
+// section 6.2).
+func alertCause(alert tls.AlertError) Cause {
+	const (
+		handshakeFailure    = 40
+		badCertificate      = 42
+		unsupported         = 43
+		protocolVersion     = 70
+		insufficient        = 71
+		certificateRequired = 116
+	)
+	switch alert {
+	case protocolVersion, handshakeFailure, insufficient:
+		return TLSVersion
+	case certificateRequired, badCertificate, unsupported:
+		return AuthRequired // it wants a certificate of ours
+	}
+	return TLSVersion
+}
+
+func networkCause(err error) Cause {
+	var (
+		dns     *net.DNSError
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return DNSNotFound
+	case errors.As(err, &dns):
+		return DNSFailure
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ConnectRefused
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH),
+		errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETDOWN):
+		return ConnectUnreachable
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return ConnectTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
+		return ConnectClosed
+	}
+	return ""
+}
+
+// Whole gives one failure that speaks for all candidates of a route, in the
+// order in which they were tried: the one whose cause tells most. What got
+// further tells more than what did not get through at all.
+func Whole(candidates []*Failure) *Failure {
+	if len(candidates) == 1 {
+		return candidates[0]
+	}
+	best := candidates[0]
+	for _, c := range candidates[1:] {
+		if row(c.Cause).Depth > row(best.Cause).Depth {
+			best = c
+		}
+	}
+	whole := *best
+	whole.Candidates = candidates
+	return &whole
+}
+
+// everywhere tells that all candidates failed in the same way.
+func (f *Failure) everywhere() bool {
+	for _, c := range f.Candidates {
+		if c.Cause != f.Cause {
+			return false
+		}
+	}
+	return len(f.Candidates) > 1
+}
+
+// Elsewhere tells whether another candidate may do better. Once a server has
+// answered to AUTH, MAIL, RCPT or the content, it is the same account and the
+// same message everywhere, and trying on would only bring a lockout nearer.
+func (f *Failure) Elsewhere() bool {
+	switch f.Stage {
+	case StageMail, StageRcpt, StageData, StageDot:
+		return false
+	case StageAuth:
+		return f.Reply == nil
+	}
+	return true
+}

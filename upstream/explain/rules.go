@@ -1,0 +1,139 @@
+package explain
+
+import (
+	_ "embed"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/BurntSushi/toml"
+)
+
+// rulesTOML lists, specific before general, what servers and libraries say
+// for each cause. What it may rest on stands at its top.
+//
+//go:embed rules.toml
+var rulesTOML string
+
+// A rule names the cause of every text that meets all its conditions; a
+// condition left out is met by all.
+type rule struct {
+	Cause    Cause   `toml:"cause"`
+	Stages   []Stage `toml:"stages"`
+	Code     string  `toml:"code"`     // on three digits, "000" where the server said nothing
+	Enhanced string  `toml:"enhanced"` // on "5.7.1", "" without one
+	Provider string  `toml:"provider"`
+	Words    string  `toml:"words"` // on the text as normalise leaves it
+	Not      string  `toml:"not"`
+	Example  string  `toml:"example"`
+
+	code, enhanced, provider *regexp.Regexp // nil where left out
+	words, not               phrases
+}
+
+// rules is compiled at its first use: most programs that link this package
+// deliver more often than they fail.
+var rules = sync.OnceValue(func() []rule {
+	list, err := readRules(rulesTOML)
+	if err != nil {
+		panic("explain: rules.toml: " + err.Error())
+	}
+	return list
+})
+
+// readRules decodes and compiles a list of rules.
+func readRules(data string) ([]rule, error) {
+	var file struct {
+		Rule []rule `toml:"rule"`
+	}
+	meta, err := toml.Decode(data, &file)
+	if err != nil {
+		return nil, err
+	}
+	if keys := meta.Undecoded(); len(keys) > 0 {
+		return nil, fmt.Errorf("unknown key %s", keys[0])
+	}
+	for i := range file.Rule {
+		if err := file.Rule[i].compile(); err != nil {
+			return nil, fmt.Errorf("rule %d (%s): %w", i+1, file.Rule[i].Cause, err)
+		}
+	}
+	return file.Rule, nil
+}
+
+// compile compiles the patterns of r; those on codes and names are anchored.
+func (r *rule) compile() (err error) {
+	for _, f := range []struct {
+		re      **regexp.Regexp
+		pattern string
+	}{{&r.code, r.Code}, {&r.enhanced, r.Enhanced}, {&r.provider, r.Provider}} {
+		if f.pattern == "" {
+			continue
+		}
+		if *f.re, err = regexp.Compile("^(?:" + f.pattern + ")$"); err != nil {
+			return err
+		}
+	}
+	if r.words, err = compilePhrases(joinLines(r.Words)); err != nil {
+		return err
+	}
+	r.not, err = compilePhrases(joinLines(r.Not))
+	return err
+}
+
+// joinLines makes one line of a pattern that was broken for the reader.
+func joinLines(pattern string) string { return strings.ReplaceAll(pattern, "\n", "") }
+
+// A question is what the rules are asked about.
+type question struct {
+	stages   []Stage // where it may have failed; none if that is not known at all
+	code     string
+	enhanced string
+	provider string
+	words    string
+}
+
+// fits tells whether q meets every condition of r. The cheap ones come first.
+func (r *rule) fits(q *question) bool {
+	return (r.code == nil || r.code.MatchString(q.code)) &&
+		(len(r.Stages) == 0 || len(q.stages) == 0 || slices.ContainsFunc(q.stages, r.at)) &&
+		(r.enhanced == nil || r.enhanced.MatchString(q.enhanced)) &&
+		(r.provider == nil || r.provider.MatchString(q.provider)) &&
+		(r.words == nil || r.words.match(q.words)) &&
+		(!r.not.match(q.words))
+}
+
+// at tells whether r is about stage s.
+func (r *rule) at(s Stage) bool { return slices.Contains(r.Stages, s) }
+
+// causeOf finds the cause of a reply or error line from its words and codes.
+// Unknown when nothing fits. Without a code, one inside the text counts: other
+// programs quote the server in their own error lines.
+func causeOf(stage Stage, code int, enhanced EnhancedCode, provider, text string) Cause {
+	said := text
+	if code == 0 {
+		if c, e, words, ok := quotedReply(clip(text)); ok {
+			code, enhanced, said = c, e, words
+		}
+	}
+	stages := []Stage{stage}
+	if stage == "" {
+		stages = stagesOf(code, text)
+	}
+	q := question{
+		stages:   stages,
+		code:     fmt.Sprintf("%03d", code),
+		enhanced: enhanced.String(),
+		provider: strings.ToLower(provider),
+		words:    normalise(said),
+	}
+	list := rules()
+	for i := range list {
+		if list[i].fits(&q) {
+			return list[i].Cause
+		}
+	}
+	return Unknown
+}

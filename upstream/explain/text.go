@@ -1,0 +1,163 @@
+package explain
+
+import (
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// maxText bounds what of a pasted text is looked at; a reply of a server is
+// far shorter.
+const maxText = 8 << 10
+
+// FromText explains a text as it stands in a log or was pasted: an SMTP reply,
+// or the error line of any program. Stage and provider may be "" when they are
+// not known. The text is kept: as Reply, or as Err when it is none.
+func FromText(text string, stage Stage, provider string) *Failure {
+	f := Failure{Stage: stage, Provider: provider}
+	if r, ok := ParseReply(text); ok {
+		f.Reply = r
+		f.Cause = causeOf(stage, r.Code, r.Enhanced, provider, strings.Join(r.Lines, "\n"))
+		return Explain(f)
+	}
+	text = clip(text)
+	f.Err = errors.New(strings.TrimSpace(text))
+	f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, text)
+	return Explain(f)
+}
+
+// ParseReply reads an SMTP reply as it is pasted: "550-5.1.1 no\n550 5.1.1
+// such user", also with the line ends spelled out as \n or \r\n, in quotes, or
+// after the "S:" or "<" of a transcript. It is false for anything else. Only
+// the first 8 KiB are read.
+func ParseReply(text string) (*Reply, bool) {
+	text = strings.Trim(strings.TrimSpace(clip(text)), "\"'`")
+	text = spelledEnds.Replace(text)
+	code := 0
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		m := replyLine.FindStringSubmatch(line)
+		if m == nil {
+			if len(lines) == 0 {
+				return nil, false
+			}
+			// A long line that was wrapped on its way to us.
+			lines = append(lines, line)
+			continue
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil || code != 0 && n != code {
+			return nil, false
+		}
+		code = n
+		lines = append(lines, m[2])
+	}
+	if code == 0 {
+		return nil, false
+	}
+	return NewReply(code, lines), true
+}
+
+var (
+	spelledEnds = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", `\r`, "\n")
+	replyLine   = regexp.MustCompile(`^(?:(?:S|<|<-|<~\*?|<\*\*)[:\s]\s*)?([2-5][0-9]{2})(?:[- ](.*))?$`)
+
+	address    = regexp.MustCompile(`[^\s<>()\[\]"',;:]+@[^\s<>()\[\]"',;:]+`)
+	ipv4       = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	lineCodes  = regexp.MustCompile(`(?m)^\s*(?:[2-5]\d{2}[- ])?\s*(?:[245]\.\d{1,3}\.\d{1,3}\b[,:;]?)?`)
+	formula    = regexp.MustCompile(`requested (?:mail )?action (?:not taken|aborted)[:;.,]?(?: (?:mailbox unavailable|mailbox name not allowed|(?:local )?error in processing|exceeded storage allocation|insufficient system storage)\b[:;.,]?)?`)
+	quotedCode = regexp.MustCompile(`(?:^|[\s:("'>]|code=)#?([45][0-35]\d)(?:[-\s,:;)"']|$)\s*(?:b?["'])?(?:#?([45])\.(\d{1,3})\.(\d{1,3})\b)?`)
+)
+
+// quotedReply finds a server's reply inside the error line of a program, such
+// as "Invalid login: 535 5.7.8 …" or "(550, b'5.1.1 …')": its codes, and what
+// follows them.
+func quotedReply(text string) (code int, enhanced EnhancedCode, words string, ok bool) {
+	m := quotedCode.FindStringSubmatchIndex(text)
+	if m == nil {
+		return 0, EnhancedCode{}, "", false
+	}
+	number := func(group int) int {
+		if m[2*group] < 0 {
+			return 0
+		}
+		n, _ := strconv.Atoi(text[m[2*group]:m[2*group+1]]) // digits only, says the pattern
+		return n
+	}
+	return number(1), EnhancedCode{number(2), number(3), number(4)}, text[m[1]:], true
+}
+
+// stagesOf are the stages at which a text of unknown origin may have been
+// said: the one it names itself, else what its code and words allow. None
+// means that nothing is known.
+func stagesOf(code int, text string) []Stage {
+	text = strings.ToLower(clip(text))
+	for _, s := range saidAt {
+		if s.words.MatchString(text) {
+			return s.stages
+		}
+	}
+	switch code {
+	case 0:
+		return nil
+	case 432, 435, 454, 525, 526, 534, 535:
+		return []Stage{StageAuth}
+	case 220:
+		return []Stage{StageGreeting}
+	}
+	return []Stage{StageMail, StageRcpt, StageData, StageDot}
+}
+
+// saidAt are the words with which programs say where a session failed.
+var saidAt = []struct {
+	words  *regexp.Regexp
+	stages []Stage
+}{
+	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?(end of data|message body|final dot)`), []Stage{StageDot}},
+	{regexp.MustCompile(`(in reply to|after|sending|sent|receiving) (the )?(pipelined )?data\b|smtpdataerror|message failed:|data (end )?command failed|data not accepted`), []Stage{StageData, StageDot}},
+	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?rcpt|recipientsrefused|rcpt( to)? (command )?failed|recipients? (were|was|addresses)? ?(rejected|failed)|recipient address .* not accepted by the server`), []Stage{StageRcpt}},
+	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?mail\b|senderrefused|mail( from)? (command )?failed|envelope from address .* not accepted by the server|from address failed`), []Stage{StageMail}},
+	{regexp.MustCompile(`authenticationerror|authenticationfailed|invalid login|eauth\b|could not authenticate|login denied|sasl auth|auth command failed|\(in reply to auth`), []Stage{StageAuth}},
+	{regexp.MustCompile(`(in reply to|after|sending) (the )?[eh](hlo|elo)|smtpheloerror`), []Stage{StageEHLO}},
+	{regexp.MustCompile(`initial server greeting|initial connection|greeting never`), []Stage{StageGreeting}},
+	{regexp.MustCompile(`(in reply to|after|sending) (the )?starttls|starttls command failed`), []Stage{StageSTARTTLS}},
+}
+
+// normalise leaves the words of a text: without codes at the start of its
+// lines, in lower case and without accents, addresses as "addr", IP addresses
+// as "ip", white space folded, and without the formulas of RFC 5321, section
+// 4.2.3, where the server says anything of its own beside them.
+func normalise(text string) string {
+	text = spelledEnds.Replace(clip(text))
+	text = lineCodes.ReplaceAllString(text, "")
+	text = address.ReplaceAllString(text, "addr")
+	text = ipv4.ReplaceAllString(text, "ip")
+	text = plain.Replace(strings.ToLower(text))
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r == '<' || r == '>' }), " ")
+	if rest := strings.TrimSpace(formula.ReplaceAllString(text, "")); len(rest) >= 8 {
+		return rest
+	}
+	return text
+}
+
+// plain folds what languages with Latin letters and typographic quotes add.
+var plain = strings.NewReplacer(
+	"à", "a", "á", "a", "â", "a", "ã", "a", "ä", "a", "å", "a", "ç", "c",
+	"è", "e", "é", "e", "ê", "e", "ë", "e", "ì", "i", "í", "i", "î", "i", "ï", "i", "ñ", "n",
+	"ò", "o", "ó", "o", "ô", "o", "õ", "o", "ö", "o", "ø", "o", "ù", "u", "ú", "u", "û", "u", "ü", "u", "ß", "ss",
+	"’", "'", "‘", "'", "“", `"`, "”", `"`, "–", "-", "—", "-",
+)
+
+// clip cuts a text after maxText bytes.
+func clip(text string) string {
+	if len(text) > maxText {
+		return text[:maxText]
+	}
+	return text
+}

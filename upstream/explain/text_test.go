@@ -1,0 +1,121 @@
+package explain_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"kurir/upstream/explain"
+)
+
+// People paste replies from logs, terminals, source code and JSON.
+func TestParseReply(t *testing.T) {
+	for _, c := range []struct {
+		text, code, enhanced string
+		lines                []string // nil: not a reply
+	}{
+		{"535 5.7.8 no", "535", "5.7.8", []string{"5.7.8 no"}},
+		{"550-5.1.1 foo\n550 5.1.1 bar", "550", "5.1.1", []string{"5.1.1 foo", "5.1.1 bar"}},
+		{`550-5.1.1 foo\n550 5.1.1 bar`, "550", "5.1.1", []string{"5.1.1 foo", "5.1.1 bar"}},
+		{`"550-5.1.1 foo\r\n550 5.1.1 bar\r\n"`, "550", "5.1.1", []string{"5.1.1 foo", "5.1.1 bar"}},
+		{"  '421 busy' ", "421", "", []string{"busy"}},
+		{"S: 454 4.7.0 later", "454", "4.7.0", []string{"4.7.0 later"}},
+		{"< 550-first\r\n< 550 second", "550", "", []string{"first", "second"}},
+		{"550-5.7.1 a long line that a mail program\nwrapped\n550 5.7.1 end", "550", "5.7.1", []string{"5.7.1 a long line that a mail program", "wrapped", "5.7.1 end"}},
+		{"554", "554", "", []string{""}},
+		{"550 4.1.1 classes disagree", "550", "5.0.0", []string{"4.1.1 classes disagree"}},
+		{"550-one\n554 two", "", "", nil},
+		{"5501 not a code", "", "", nil},
+		{"150 no SMTP code", "", "", nil},
+		{"dial tcp 192.0.2.10:465: i/o timeout", "", "", nil},
+		{"Error: 550 no", "", "", nil},
+		{"", "", "", nil},
+		{`""`, "", "", nil},
+	} {
+		r, ok := explain.ParseReply(c.text)
+		if ok != (c.lines != nil) {
+			t.Errorf("ParseReply(%q): got %v", c.text, ok)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		if !slices.Equal(r.Lines, c.lines) || r.Enhanced.String() != c.enhanced || !strings.HasPrefix(r.String(), c.code) {
+			t.Errorf("ParseReply(%q): got %d, %s, %q", c.text, r.Code, r.Enhanced, r.Lines)
+		}
+	}
+}
+
+// The error lines of other programs hold the server's words, or those of a
+// library that is not Go's; the stage is theirs to tell.
+func TestFromText(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want explain.Cause
+	}{
+		{"550 5.1.1 user unknown", explain.RecipientUnknown},
+		{"530 5.7.0 Authentication Required", explain.AuthRequired},
+		{"smtplib.SMTPAuthenticationError: (535, b'5.7.8 Username and Password not accepted.')", explain.AuthRejected},
+		{"smtplib.SMTPRecipientsRefused: {'a@example.com': (550, b'5.1.1 <a@example.com>: User unknown')}", explain.RecipientUnknown},
+		{"Error: Invalid login: 535-5.7.8 Username and Password not accepted", explain.AuthRejected},
+		{"Error: Can't send mail - all recipients were rejected: 554 5.7.1 <a@example.com>: Relay access denied", explain.RelayDenied},
+		{"Error: Mail command failed: 553 5.7.1 Sender address rejected: not owned by user b@example.com", explain.SenderNotAllowed},
+		{"SMTP ERROR: Failed to connect to server: Connection refused (111)", explain.ConnectRefused},
+		{"SMTP Error: Could not authenticate.", explain.AuthRejected},
+		{"php_network_getaddresses: getaddrinfo failed: Name or service not known", explain.DNSNotFound},
+		{"status=deferred (connect to smtp.example.com[192.0.2.10]:465: Connection timed out)", explain.ConnectTimeout},
+		{"status=bounced (host mx.example.com[192.0.2.7] said: 552 5.3.4 Message size exceeds fixed limit (in reply to MAIL FROM command))", explain.MessageTooLarge},
+		{"lost connection with smtp.example.com[192.0.2.7] while sending end of data -- message may be sent more than once", explain.DeliveryUncertain},
+		{"connect ETIMEDOUT 192.0.2.10:465", explain.ConnectTimeout},
+		{"error:1408F10B:SSL routines:ssl3_get_record:wrong version number", explain.ProtocolWrongPort},
+		{"javax.net.ssl.SSLHandshakeException: PKIX path building failed", explain.TLSCertificateUntrusted},
+		{"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch", explain.TLSCertificateName},
+		{"the quick brown fox", explain.Unknown},
+		{"", explain.Unknown},
+	} {
+		f := explain.FromText(c.text, "", "")
+		if f.Cause != c.want {
+			t.Errorf("FromText(%q): got %s, want %s", c.text, f.Cause, c.want)
+		}
+		if (f.Reply == nil) == (f.Err == nil) {
+			t.Errorf("FromText(%q) keeps reply %v and error %v, want one of them", c.text, f.Reply, f.Err)
+		}
+	}
+}
+
+// The address of a person says nothing about the cause.
+func TestFromTextIgnoresAddresses(t *testing.T) {
+	f := explain.FromText("550 5.1.1 <spam.quota@blacklist.example>: no such user", explain.StageRcpt, "")
+	if f.Cause != explain.RecipientUnknown {
+		t.Errorf("got %s", f.Cause)
+	}
+}
+
+// Anything may be pasted.
+func FuzzParseReply(f *testing.F) {
+	for _, s := range []string{"", "550 no", "550-5.1.1 a\n550 5.1.1 b", `"454 4.7.0 a\r\n"`, "S: 220 x", "250", "999 x", "550-a\nb\n550 c"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, ok := explain.ParseReply(text)
+		if ok != (r != nil) {
+			t.Fatalf("reply %v, ok %v", r, ok)
+		}
+		if ok && (r.Code < 200 || r.Code > 599 || len(r.Lines) == 0) {
+			t.Fatalf("code %d, lines %q", r.Code, r.Lines)
+		}
+	})
+}
+
+func FuzzFromText(f *testing.F) {
+	for _, s := range []string{"", "550 5.1.1 no such user", "dial tcp: lookup x: no such host", "(535, b'5.7.8 no')", "\xff\x00 421", "ÜÉ ß"} {
+		f.Add(s, "rcpt", "gmail")
+		f.Add(s, "", "")
+	}
+	known := explain.Causes()
+	f.Fuzz(func(t *testing.T, text, stage, provider string) {
+		if got := explain.FromText(text, explain.Stage(stage), provider).Cause; !slices.Contains(known, got) {
+			t.Fatalf("cause %q", got)
+		}
+	})
+}
