@@ -167,7 +167,7 @@ func TestFallback(t *testing.T) {
 		{"closed", sandbox.Behaviour{Closed: true}, explain.ConnectRefused},
 		{"silent", script(explain.StageGreeting, sandbox.Act{End: sandbox.Silence}), explain.ConnectTimeout},
 		{"hangs up", script(explain.StageGreeting, sandbox.Act{End: sandbox.HangUpNow}), explain.ConnectClosed},
-		{"greets with 554", script(explain.StageGreeting, sandbox.Act{Reply: "521 This host does not take mail"}), explain.GreetingRejected},
+		{"greets with 554", script(explain.StageGreeting, sandbox.Act{Reply: "554 5.7.1 Your address is on our block list"}), explain.IPBlocked},
 		{"no STARTTLS", sandbox.Behaviour{Without: []string{"STARTTLS"}}, explain.TLSNotOffered},
 		{"STARTTLS refused", script(explain.StageSTARTTLS, sandbox.Act{Reply: "454 4.7.0 TLS not available"}), explain.TLSNotOffered},
 		{"wrong name", sandbox.Behaviour{Certificate: sandbox.WrongName}, explain.TLSCertificateName},

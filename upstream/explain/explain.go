@@ -13,8 +13,8 @@
 // Reading order: cause.go (the names), failure.go and reply.go (the values),
 // explain.go (from what was seen to the cause), catalogue.go (from the cause
 // to policy and words; its data are catalogue.toml and catalogue.en.toml),
-// rules.go (from a server's words to the cause; its data is rules.toml), and
-// text.go (the same for what people paste). A new text is a new rule in the
+// rules.go (from a server's words to the cause; its data is rules.toml, and
+// phrases.go makes that fast), and text.go (the same for what people paste). A new text is a new rule in the
 // data, a new cause a row in each file; no code.
 package explain
 

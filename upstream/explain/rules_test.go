@@ -100,7 +100,12 @@ func TestPhrases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := strings.Split(strings.ToLower(string(data)), "\n")
+	var texts []string // some of them: matching a whole pattern is slow
+	for i, line := range strings.Split(strings.ToLower(string(data)), "\n") {
+		if i%10 == 0 {
+			texts = append(texts, line)
+		}
+	}
 	for i, r := range rules() {
 		if r.words == nil {
 			continue
