@@ -278,6 +278,7 @@ func (r *Relay) Addrs() []net.Addr {
 func (r *Relay) Run(ctx context.Context) error {
 	defer close(r.ended)
 	defer r.stop()
+	r.tellRecovery()
 	stopHosts := r.runHosts()
 	stopQueue := r.runQueue()
 	r.tellStart()
@@ -339,7 +340,18 @@ func (r *Relay) runQueue() (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// tellStart logs what was found and what is running now.
+// tellRecovery logs what was found in the spool, before anything of it is sent
+// again.
+func (r *Relay) tellRecovery() {
+	if v := r.recovery; v.Messages > 0 || v.TornBytes > 0 || len(v.Damaged) > 0 {
+		r.o.Log.SpoolRecovered(v.Messages, v.TornBytes, v.Damaged, v.Elapsed)
+	}
+	for _, id := range r.recovery.Uncertain {
+		r.o.Log.Uncertain(id.String())
+	}
+}
+
+// tellStart logs what is running now.
 func (r *Relay) tellStart() {
 	log, c := r.o.Log, r.o.Config
 	for _, w := range c.Warnings {
@@ -347,12 +359,6 @@ func (r *Relay) tellStart() {
 	}
 	if r.recovery.Ephemeral != "" && c.Delivery.Mode != string(queue.Direct) && r.o.Sandbox == nil {
 		log.Warning(c.Spool.Dir, fmt.Sprintf("the spool is on %s, which does not outlive a restart of the machine or container; put it on a disk or volume, or use delivery.mode = \"direct\"", r.recovery.Ephemeral))
-	}
-	if v := r.recovery; v.Messages > 0 || v.TornBytes > 0 || len(v.Damaged) > 0 {
-		log.SpoolRecovered(v.Messages, v.TornBytes, v.Damaged, v.Elapsed)
-	}
-	for _, id := range r.recovery.Uncertain {
-		log.Uncertain(id.String())
 	}
 	s := maillog.Started{
 		Version: r.o.Version, StateDir: c.StateDir, Maildir: r.o.Maildir, Mode: c.Delivery.Mode,

@@ -105,7 +105,11 @@ func (w *wire) put(line string) {
 	_, _ = w.bw.WriteString("\r\n")
 }
 
-func (w *wire) flush() error { return w.bw.Flush() }
+func (w *wire) flush() error {
+	err := w.bw.Flush()
+	quickAck(w.conn)
+	return err
+}
 
 // reply reads one whole reply, which must be complete within timeout.
 func (w *wire) reply(timeout time.Duration) (*explain.Reply, error) {

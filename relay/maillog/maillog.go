@@ -44,7 +44,15 @@ func New(w io.Writer, o Options) *Log {
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
-	return &Log{z: zerolog.New(w).Level(level).With().Timestamp().Logger()}
+	return &Log{z: zerolog.New(w).Level(level).Hook(clock{})}
+}
+
+// clock gives each line its time, to the millisecond: lines of one second
+// must keep their order when they are joined with those of another program.
+type clock struct{}
+
+func (clock) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str("time", time.Now().Format("2006-01-02T15:04:05.000Z07:00"))
 }
 
 func isTerminal(w io.Writer) bool {

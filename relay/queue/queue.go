@@ -109,6 +109,9 @@ func New(o Options) *Queue {
 		q.lanes = append(q.lanes, newLane(r))
 	}
 	for _, e := range o.Spool.Waiting() {
+		if e.Uncertain { // or a relay that dies again and again sends it each time
+			e.Due = time.Now().Add(backoff(o.RetryMin, o.RetryMax, 1))
+		}
 		q.laneOf(e.From).push(&item{id: e.ID, due: e.Due, received: e.Received, attempts: e.Attempts})
 	}
 	return q

@@ -235,6 +235,7 @@ type Entry struct {
 	Received, Due time.Time // Due is Received until a Defer says otherwise
 	Size          int64
 	Attempts      int
+	Uncertain     bool // the last attempt may have succeeded; see Recovery
 }
 
 // Waiting lists all messages that wait, oldest first. It is meant to be
@@ -244,7 +245,7 @@ func (s *Spool) Waiting() []Entry {
 	all := make([]Entry, 0, len(s.index))
 	for _, e := range s.index {
 		all = append(all, Entry{
-			ID: e.id, From: e.from, Size: e.size, Attempts: e.attempts,
+			ID: e.id, From: e.from, Size: e.size, Attempts: e.attempts, Uncertain: e.mark != nil,
 			Received: time.Unix(0, e.received), Due: time.Unix(0, e.due),
 		})
 	}

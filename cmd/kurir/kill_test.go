@@ -1,0 +1,234 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"kurir/upstream/explain"
+	"kurir/upstream/sandbox"
+)
+
+// kill -9 at any moment loses nothing that was acknowledged, and what arrives
+// twice was announced (promises P1, P2 and P6). Twenty lives, four apps at
+// once, a provider of our own; the real ones are in TestPeers.
+func TestKill(t *testing.T) {
+	for _, mode := range []string{"queue", "through"} {
+		t.Run(mode, func(t *testing.T) {
+			ctx := within(t, time.Minute)
+			provider := startSandbox(t)
+			dir := t.TempDir()
+			ca := filepath.Join(dir, "ca.pem")
+			if err := os.WriteFile(ca, provider.CA(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+			config := writeConfig(t, dir, fmt.Sprintf(`[upstream]
+host = "localhost"
+port = %d
+tls = "starttls"
+username = "sandbox"
+password = "sandbox"
+ca_file = %q
+[listen]
+smtp = [%q]
+[delivery]
+mode = %q
+retry_min = "1s"
+retry_max = "1s"
+`, provider.STARTTLS().Port, ca, addr, mode))
+			s := newScene()
+			relay := newRelay(t, s, "kurir", "serve", "--config", config)
+			if err := relay.start(ctx); err != nil {
+				t.Fatal(err)
+			}
+
+			load := &load{scene: s, relay: relay, addr: addr, taken: map[string]bool{}, sent: map[string]int{}}
+			stop := load.start(ctx)
+			const lives, mailsALife = 10, 25
+			for life := 1; life < lives; life++ {
+				want := life * mailsALife
+				if err := s.until(ctx, "apps to get their 250", func() bool { return len(load.taken) >= want }); err != nil {
+					t.Fatal(err)
+				}
+				relay.kill()
+				if err := relay.start(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stop()
+			arrived := func() bool {
+				have := tokensOf(provider.Messages())
+				for token := range load.taken {
+					if have[token] == nil {
+						return false
+					}
+				}
+				return true
+			}
+			if err := s.until(ctx, "all mail to arrive", arrived); err != nil {
+				t.Error(err)
+			}
+			if err := relay.stop(); err != nil {
+				t.Error(err)
+			}
+			checkDoubles(t, load, relay.log(), provider.Messages())
+		})
+	}
+}
+
+func startSandbox(t *testing.T) *sandbox.Server {
+	t.Helper()
+	provider, err := sandbox.New(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	// It takes its time over the final dot, so that every kill meets messages
+	// whose outcome is not known yet.
+	slow := sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageDot: {Delay: 10 * time.Millisecond}}}
+	if err := provider.Set(slow); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- provider.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return provider
+}
+
+// A load is apps that send as fast as they can, a message again until it is
+// taken.
+type load struct {
+	*scene
+	relay *relayProgram
+	addr  string
+
+	// Under the lock.
+	taken map[string]bool
+	sent  map[string]int // how often the app has begun with a message
+}
+
+// start returns what lets the apps finish their last message.
+func (l *load) start(ctx context.Context) (stop func()) {
+	var running sync.WaitGroup
+	enough := make(chan struct{})
+	for app := range 4 {
+		running.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-enough:
+					return
+				default:
+				}
+				token := fmt.Sprintf("app%d-%d", app, n)
+				for !l.try(token) {
+					if l.until(ctx, "Kurir", func() bool { return l.relay.up }) != nil {
+						return
+					}
+				}
+			}
+		})
+	}
+	return func() { close(enough); running.Wait() }
+}
+
+func (l *load) try(token string) (taken bool) {
+	l.change(func() { l.sent[token]++ })
+	content := "Message-ID: <" + token + "@apps.test>\r\nSubject: load\r\n\r\n" + string(bytes.Repeat([]byte("It works.\r\n"), 100))
+	if l.send(content) != nil {
+		return false
+	}
+	l.change(func() { l.taken[token] = true })
+	return true
+}
+
+// send is smtp.SendMail, but what comes after the 250 does not count.
+func (l *load) send(content string) error {
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		return err
+	}
+	client, err := smtp.NewClient(conn, "localhost")
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	defer client.Close()
+	if err := client.Mail("app@apps.test"); err != nil {
+		return err
+	}
+	if err := client.Rcpt("you@example.com"); err != nil {
+		return err
+	}
+	w, err := client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write([]byte(content)); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// tokensOf counts the copies of each message by token and by Kurir's id: an
+// app that sent again made a message of its own each time.
+func tokensOf(messages []sandbox.Message) map[string]map[string]int {
+	tokens := map[string]map[string]int{}
+	for _, m := range messages {
+		token, id := tokenAndID(m.Content)
+		if tokens[token] == nil {
+			tokens[token] = map[string]int{}
+		}
+		tokens[token][id]++
+	}
+	return tokens
+}
+
+func tokenAndID(content []byte) (token, id string) {
+	_, rest, _ := bytes.Cut(content, []byte("Message-ID: <"))
+	before, _, _ := bytes.Cut(rest, []byte("@"))
+	_, rest, _ = bytes.Cut(content, []byte("(Kurir) with "))
+	_, rest, _ = bytes.Cut(rest, []byte(" id "))
+	name, _, _ := bytes.Cut(rest, []byte(";"))
+	return string(before), string(name)
+}
+
+func checkDoubles(t *testing.T, l *load, log []event, messages []sandbox.Message) {
+	t.Helper()
+	uncertain := map[string]bool{}
+	for _, e := range log {
+		if e.Event == "delivery.uncertain" {
+			uncertain[e.ID] = true
+		}
+	}
+	tokens, doubled := tokensOf(messages), 0
+	for token := range l.taken {
+		if tokens[token] == nil {
+			t.Errorf("%s was accepted and did not arrive", token)
+		}
+	}
+	for token, ids := range tokens {
+		if len(ids) > l.sent[token] {
+			t.Errorf("%s was sent %d times by the app, and arrived as %d messages", token, l.sent[token], len(ids))
+		}
+		for id, copies := range ids {
+			doubled += copies - 1
+			if copies > 1 && !uncertain[id] {
+				t.Errorf("%s arrived %d times as %s, which the log did not say", token, copies, id)
+			}
+		}
+	}
+	t.Logf("%d accepted, %d arrived, %d doubled of %d said to be uncertain", len(l.taken), len(tokens), doubled, len(uncertain))
+}

@@ -1,0 +1,248 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A scene is what is known of the programs of one test. Whoever learns
+// something says so by change; others wait for it by until.
+type scene struct {
+	mu      sync.Mutex
+	changed chan struct{}
+}
+
+func newScene() *scene { return &scene{changed: make(chan struct{})} }
+
+func (s *scene) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// until returns when the condition, which is looked at under the lock, holds.
+func (s *scene) until(ctx context.Context, what string, condition func() bool) error {
+	for {
+		s.mu.Lock()
+		holds, changed := condition(), s.changed
+		s.mu.Unlock()
+		if holds {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		}
+	}
+}
+
+// follow reads lines until the last process that could write them is gone.
+func (s *scene) follow(r io.ReadCloser, line func(string)) (gone <-chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer r.Close()
+		lines := bufio.NewReader(r)
+		for {
+			text, err := lines.ReadString('\n')
+			if text = strings.TrimRight(text, "\n"); text != "" {
+				s.change(func() { line(text) })
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return ended
+}
+
+// An event is a line of Kurir's log, as far as tests look at it.
+type event struct {
+	Event      string
+	ID         string
+	MessageID  string `json:"message_id"`
+	Upstream   string
+	TLS        string
+	Stage      string
+	Cause      string
+	ElapsedMS  int64    `json:"elapsed_ms"`
+	SMTP       []string `json:"smtp"`
+	StateDir   string   `json:"state_dir"`
+	Maildir    string
+	Candidates []event
+
+	line string
+}
+
+// A relayProgram is Kurir as its users run it, through as many lives as it
+// takes. Its log is that of all lives.
+type relayProgram struct {
+	*scene
+	command []string // with its arguments, and whatever must stand before
+	environ []string
+	dir     string // where it starts; "" = where the test is
+
+	// Under the lock.
+	events []event
+	other  []string // lines that are no JSON
+	up     bool
+
+	cmd  *exec.Cmd
+	gone <-chan struct{}
+}
+
+// newRelay makes a Kurir that is not running. Its environment is that of the
+// test less what would be settings.
+func newRelay(t *testing.T, s *scene, command ...string) *relayProgram {
+	t.Helper()
+	p := &relayProgram{scene: s, command: command}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "KURIR_") {
+			p.environ = append(p.environ, v)
+		}
+	}
+	p.environ = append(p.environ, "KURIR_LOG_FORMAT=json")
+	t.Cleanup(func() {
+		if p.cmd != nil {
+			p.kill()
+		}
+		if said := p.said(); len(said) > 0 { // a panic, or what the race detector found
+			t.Errorf("Kurir wrote what is no line of a log:\n%s", strings.Join(said, "\n"))
+		}
+	})
+	return p
+}
+
+// start returns when Kurir says that it takes mail.
+func (p *relayProgram) start(ctx context.Context) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	p.cmd = exec.Command(p.command[0], p.command[1:]...)
+	p.cmd.Env, p.cmd.Dir = p.environ, p.dir
+	p.cmd.Stderr = w
+	err = p.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		p.cmd = nil
+		return err
+	}
+	dead := false
+	p.gone = p.follow(r, p.read)
+	go func(gone <-chan struct{}) {
+		<-gone
+		p.change(func() { dead = true })
+	}(p.gone)
+	err = p.until(ctx, "relay.started", func() bool { return p.up || dead })
+	if err == nil && !p.isUp() {
+		err = fmt.Errorf("kurir did not start:\n%s", strings.Join(p.said(), "\n"))
+	}
+	return err
+}
+
+func (p *relayProgram) read(line string) {
+	e := event{line: line}
+	if json.Unmarshal([]byte(line), &e) != nil {
+		p.other = append(p.other, line)
+		return
+	}
+	p.events = append(p.events, e)
+	if e.Event == "relay.started" {
+		p.up = true
+	}
+}
+
+func (p *relayProgram) isUp() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
+}
+
+func (p *relayProgram) said() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.other...)
+}
+
+// log is what was logged so far.
+func (p *relayProgram) log() []event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]event(nil), p.events...)
+}
+
+// started is the newest relay.started.
+func (p *relayProgram) started() (last event) {
+	for _, e := range p.log() {
+		if e.Event == "relay.started" {
+			last = e
+		}
+	}
+	return last
+}
+
+// kill ends it as kill -9 and a pulled plug do: between any two instructions.
+func (p *relayProgram) kill() {
+	p.change(func() { p.up = false })
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	<-p.gone
+	p.cmd = nil
+}
+
+// stop ends it in good order; an exit code other than 0 is an error.
+func (p *relayProgram) stop() error {
+	p.change(func() { p.up = false })
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	err := p.cmd.Wait()
+	<-p.gone
+	p.cmd = nil
+	return err
+}
+
+// writeConfig makes a configuration for a relay that keeps all it has in dir.
+func writeConfig(t *testing.T, dir string, settings string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, "kurir.toml")
+	settings = fmt.Sprintf("state_dir = %q\n", filepath.Join(dir, "state")) + settings
+	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freePort is a port of loopback that was free a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// within bounds a test.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,28 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+)
+
+// quickAck has the kernel acknowledge what comes next at once. A server that
+// answers in two small segments waits for that before it sends the second, and
+// a delayed acknowledgement costs 40 ms a message. The kernel forgets it when
+// data flows, so it is asked for again after each flush.
+func quickAck(conn net.Conn) {
+	if over, ok := conn.(*tls.Conn); ok {
+		conn = over.NetConn()
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1)
+	})
+}
