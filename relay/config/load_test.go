@@ -157,7 +157,7 @@ func TestEnvironment(t *testing.T) {
 	write(t, filepath.Join(dir, "secret"), "from a file\r\n")
 	write(t, filepath.Join(dir, "names"), "a@example.com\nb@example.com\n")
 	machine := func(environ ...string) config.Options {
-		return config.Options{Dir: dir, Environ: append(environ, "HOME=/home/you")}.OnMachine(filepath.Join(dir, "none"), "/nonexistent", false)
+		return config.Options{Dir: dir, Environ: append(environ, "HOME=/home/you")}.OnMachine(filepath.Join(dir, "none"), "/nonexistent/kurir", false)
 	}
 	c := load(t, machine(
 		"KURIR_HOSTNAME=relay.example.com", "KURIR_UPSTREAM_HOST=smtp.example.com", "KURIR_UPSTREAM_PORT=587",
@@ -226,7 +226,7 @@ KURIR_LOG_LEVEL: log.level: "loud" is not "debug", "info", "warn" or "error": wr
 	// Without any file, what is missing is told as a variable too.
 	_, err = config.Load(config.Options{
 		Dir: dir, Environ: []string{"KURIR_UPSTREAM_HOST=smtp.example.com:587", "KURIR_UPSTREAM_USERNAME=you"},
-	}.OnMachine("/nonexistent", "/nonexistent", false))
+	}.OnMachine("/nonexistent/kurir", "/nonexistent/kurir", false))
 	want = `KURIR_UPSTREAM_HOST: upstream.host: "smtp.example.com:587" has a port in it: write KURIR_UPSTREAM_HOST=smtp.example.com and KURIR_UPSTREAM_PORT=587
 upstream.password: is missing, for there is a username: write KURIR_UPSTREAM_PASSWORD=…, or KURIR_UPSTREAM_PASSWORD_FILE=/etc/kurir/password`
 	if fmt.Sprint(err) != want {
@@ -240,7 +240,7 @@ func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	system := write(t, filepath.Join(dir, "system.toml"), minimal)
 	named := write(t, filepath.Join(dir, "named.toml"), minimal)
-	o := config.Options{Dir: dir}.OnMachine(system, "/nonexistent", false)
+	o := config.Options{Dir: dir}.OnMachine(system, "/nonexistent/kurir", false)
 	check := func(o config.Options, want string) {
 		t.Helper()
 		if got := load(t, o).File; got != want {
@@ -276,7 +276,7 @@ func TestFind(t *testing.T) {
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
 	system := filepath.Join(dir, "system.toml")
-	o := config.Options{Dir: dir, Environ: []string{"KURIR_UPSTREAM_HSOT=smtp.example.com"}}.OnMachine(system, "/nonexistent", false)
+	o := config.Options{Dir: dir, Environ: []string{"KURIR_UPSTREAM_HSOT=smtp.example.com"}}.OnMachine(system, "/nonexistent/kurir", false)
 	_, err := config.Load(o)
 	var missing *config.MissingError
 	var faults config.Faults
@@ -329,11 +329,11 @@ func TestStateDir(t *testing.T) {
 		want      string
 	}{
 		{"systemd", []string{"STATE_DIRECTORY=/var/lib/a:/var/lib/b"}, dir, true, "/var/lib/a"},
-		{"root", nil, "/nonexistent", true, "/nonexistent"},
+		{"root", nil, "/nonexistent/kurir", true, "/nonexistent/kurir"},
 		{"writable", []string{"HOME=/home/you"}, dir, false, dir},
-		{"XDG", []string{"HOME=/home/you", "XDG_STATE_HOME=/home/you/state"}, "/nonexistent", false, "/home/you/state/kurir"},
-		{"XDG relative, which its specification forbids", []string{"HOME=/home/you", "XDG_STATE_HOME=state"}, "/nonexistent", false, "/home/you/.local/state/kurir"},
-		{"nothing", nil, "/nonexistent", false, "/nonexistent"},
+		{"XDG", []string{"HOME=/home/you", "XDG_STATE_HOME=/home/you/state"}, "/nonexistent/kurir", false, "/home/you/state/kurir"},
+		{"XDG relative, which its specification forbids", []string{"HOME=/home/you", "XDG_STATE_HOME=state"}, "/nonexistent/kurir", false, "/home/you/.local/state/kurir"},
+		{"nothing", nil, "/nonexistent/kurir", false, "/nonexistent/kurir"},
 		{"given", []string{"STATE_DIRECTORY=/var/lib/a", "KURIR_STATE_DIR=/srv/kurir"}, dir, true, "/srv/kurir"},
 	} {
 		c := load(t, config.Options{Path: path, Environ: test.environ}.OnMachine("", test.lib, test.superuser))

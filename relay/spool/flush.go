@@ -28,7 +28,7 @@ func (s *Spool) takeBack() {
 	}
 	s.payCarry()
 	if seg.failed == nil {
-		if err := seg.f.datasync(); err != nil {
+		if err := seg.datasync(); err != nil {
 			s.fail(seg, err)
 		}
 	}
@@ -126,7 +126,7 @@ func (s *Spool) flush(seg *segment) error {
 	}
 	if err == nil {
 		s.mu.Unlock()
-		err = seg.f.datasync()
+		err = seg.datasync()
 		s.mu.Lock()
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -39,6 +40,20 @@ type segment struct {
 	marks   int   // waiting messages whose last Sending mark is here
 	undone  []ID  // DONE marks that no flush has covered yet
 	failed  error // of a write or flush, after which nothing more is tried on f
+
+	syncing sync.Mutex // one flush at a time; taken after mu, or without it
+	lost    error      // of the flush that failed; guarded by syncing
+}
+
+// datasync flushes the segment's file, unless a flush of it has failed: the
+// next one would succeed without having written what that one lost.
+func (seg *segment) datasync() error {
+	seg.syncing.Lock()
+	defer seg.syncing.Unlock()
+	if seg.lost == nil {
+		seg.lost = seg.f.datasync()
+	}
+	return seg.lost
 }
 
 // A record is the place of a PUT or BIG record.
@@ -118,7 +133,7 @@ func (s *Spool) writable() (*segment, error) {
 			s.dropStaged(seg, err)
 		}
 		j.active = nil
-		if err := seg.f.datasync(); err != nil {
+		if err := seg.datasync(); err != nil {
 			s.fail(seg, err)
 		} else if seg.users == 1 {
 			seg.undone = nil // else a flush under way may be the one that hears of a failure
