@@ -101,6 +101,7 @@ func (c *conn) Close() error {
 			c.Conn.SetWriteDeadline(time.Now().Add(lastWords))
 			c.Conn.Write(c.out)
 		}
+		c.server.gate.leave(c) // before the client can know: its place is free when it sees the end
 		err = c.Conn.Close()
 		c.r, c.w = 0, 0
 		c.releaseBig()
