@@ -22,7 +22,7 @@ func portHolder(addr string) string {
 		return ""
 	}
 	links := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		for _, inode := range listeningInodes(table, number) {
 			links["socket:["+inode+"]"] = true
 		}

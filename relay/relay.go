@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,7 +43,11 @@ type Options struct {
 	Maildir string
 }
 
-// A Relay takes mail and delivers it.
+// ErrEnded is what Run returns when it was called before, or after Shutdown.
+var ErrEnded = errors.New("relay: it has ended")
+
+// A Relay takes mail and delivers it. It runs once: New, Run, and Shutdown
+// from elsewhere, or just the end of Run's context.
 type Relay struct {
 	o         Options
 	hosts     []*upstream.SmartHost
@@ -53,6 +58,7 @@ type Relay struct {
 	server    *listener.Server
 	listeners []net.Listener
 
+	begun    atomic.Bool        // by Run, or by a Shutdown that came before
 	stop     context.CancelFunc // ends Run
 	stopping context.Context
 	ended    chan struct{}
@@ -79,11 +85,12 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) open() error {
 	c := r.o.Config
+	r.listeners = r.o.Listeners
 	routes, err := r.routes()
 	if err != nil {
 		return err
 	}
-	if r.listeners = r.o.Listeners; len(r.listeners) == 0 {
+	if len(r.listeners) == 0 {
 		if r.listeners, err = listen(c.Listen.SMTP, r.o.Log); err != nil {
 			return err
 		}
@@ -123,9 +130,11 @@ func (r *Relay) openSpool() (err error) {
 	c := r.o.Config
 	o := spool.Options{Dir: c.Spool.Dir, MaxSize: int64(c.Spool.MaxSize)}
 	r.spool, r.recovery, err = spool.Open(o)
-	cannotWrite := errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS)
-	if c.Delivery.Mode != string(queue.Direct) || !cannotWrite {
+	if !errors.Is(err, os.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 		return err
+	}
+	if c.Delivery.Mode != string(queue.Direct) {
+		return fmt.Errorf("%w: set state_dir or spool.dir to a directory that this user may write", err)
 	}
 	if r.scratch, err = os.MkdirTemp("", "kurir-"); err != nil {
 		return fmt.Errorf("mode direct needs a directory for large messages on their way; mount a tmpfs at %s: %w", os.TempDir(), err)
@@ -239,12 +248,13 @@ func ownName(configured string) string {
 }
 
 // helloName is how we call ourselves towards providers, some of which refuse
-// a name without a dot; "" means the address literal.
+// a machine's name without a dot; "" means the address literal.
 func helloName(configured string) string {
-	if name := ownName(configured); configured != "" || strings.Contains(name, ".") {
-		return name
+	name := ownName(configured)
+	if configured == "" && !strings.Contains(name, ".") {
+		return ""
 	}
-	return ""
+	return name
 }
 
 // maxMessageSize is the limit for apps: the configured one, else the largest
@@ -276,6 +286,9 @@ func (r *Relay) Addrs() []net.Addr {
 // lets apps finish what they are sending, ends the deliveries under way, and
 // returns nil. Another error means that a listener or the spool broke.
 func (r *Relay) Run(ctx context.Context) error {
+	if r.begun.Swap(true) {
+		return ErrEnded
+	}
 	defer close(r.ended)
 	defer r.stop()
 	r.tellRecovery()
@@ -312,9 +325,14 @@ func (r *Relay) Run(ctx context.Context) error {
 	return errors.Join(err, r.close())
 }
 
-// Shutdown makes Run end and waits for it, at most until ctx ends.
+// Shutdown makes Run end and waits for it, at most until ctx ends. Before Run
+// it closes what New has opened.
 func (r *Relay) Shutdown(ctx context.Context) error {
 	r.stop()
+	if !r.begun.Swap(true) {
+		defer close(r.ended)
+		return r.close()
+	}
 	select {
 	case <-r.ended:
 		return nil
@@ -345,9 +363,6 @@ func (r *Relay) runQueue() (stop func()) {
 func (r *Relay) tellRecovery() {
 	if v := r.recovery; v.Messages > 0 || v.TornBytes > 0 || len(v.Damaged) > 0 {
 		r.o.Log.SpoolRecovered(v.Messages, v.TornBytes, v.Damaged, v.Elapsed)
-	}
-	for _, id := range r.recovery.Uncertain {
-		r.o.Log.Uncertain(id.String())
 	}
 }
 

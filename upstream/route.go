@@ -166,6 +166,9 @@ func (r *route) enter(ctx context.Context) (*session, error) {
 			err = f
 		}
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, endedBy(ctx, err)
+	}
 	r.mu.Lock()
 	r.proven = err == nil
 	r.mu.Unlock()

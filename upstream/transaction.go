@@ -47,8 +47,19 @@ func (s *session) deliver(ctx context.Context, m *envelope.Message, to []envelop
 	s.transactions++
 	if !stop() {
 		s.broken = true
+		return receipt, endedBy(ctx, err)
 	}
 	return receipt, err
+}
+
+// endedBy is the reason why ctx ended, where err is only what that did to the
+// connection: the server has said nothing, and its outcome is not in doubt.
+func endedBy(ctx context.Context, err error) error {
+	var f *explain.Failure
+	if errors.As(err, &f) && f.Reply == nil && f.Cause != explain.DeliveryUncertain {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (t *transaction) run() (*explain.Receipt, error) {
@@ -56,7 +67,7 @@ func (t *transaction) run() (*explain.Receipt, error) {
 		return nil, err
 	}
 	switch chunking := t.offers("CHUNKING"); {
-	case chunking && t.offers("PIPELINING") && t.m.Size <= oneFlightSize:
+	case chunking && t.offers("PIPELINING") && t.m.Size <= oneFlightSize && !t.m.Revocable:
 		return t.oneFlight()
 	case chunking:
 		if err := t.envelope(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"kurir/relay"
 	"kurir/relay/config"
@@ -41,6 +42,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	c, err := loadConfig(ctx, *path, *inSandbox)
 	if err != nil {
 		return complain(stderr, exitConfig, err)
@@ -77,23 +79,32 @@ func complain(stderr io.Writer, code int, err error) int {
 	return code
 }
 
-// runRelay runs a relay of o and translates what went wrong into an exit code.
+// runRelay runs a relay of o until ctx ends.
 func runRelay(ctx context.Context, o relay.Options, stderr io.Writer) int {
 	r, err := relay.New(o)
 	if err != nil {
-		code := exitFailed
-		var (
-			address *relay.ListenError
-			locked  *spool.LockedError
-		)
-		switch {
-		case errors.As(err, &locked), errors.As(err, &address) && address.Taken():
-			code = exitUnavailable
-		case errors.As(err, &address), errors.Is(err, os.ErrPermission):
-			code = exitConfig
-		}
-		return complain(stderr, code, err)
+		return complain(stderr, exitCodeOf(err), err)
 	}
+	return serveUntil(ctx, r, stderr)
+}
+
+// exitCodeOf translates what kept a relay from starting.
+func exitCodeOf(err error) int {
+	var (
+		address *relay.ListenError
+		locked  *spool.LockedError
+	)
+	switch {
+	case errors.As(err, &locked), errors.As(err, &address) && address.Taken():
+		return exitUnavailable
+	case errors.As(err, &address), errors.Is(err, os.ErrPermission):
+		return exitConfig
+	}
+	return exitFailed
+}
+
+// serveUntil runs a relay until ctx ends, and tells the service manager.
+func serveUntil(ctx context.Context, r *relay.Relay, stderr io.Writer) int {
 	notify("READY=1")
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	if err := r.Run(ctx); err != nil {
@@ -105,17 +116,21 @@ func runRelay(ctx context.Context, o relay.Options, stderr io.Writer) int {
 // serveSandbox runs the relay with a provider of its own beside it, so that
 // nothing needs to be configured and nothing leaves the machine.
 func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer) int {
-	if o.Config.StateDir == "" {
-		dir, err := os.MkdirTemp("", "kurir-sandbox-")
-		if err != nil {
+	c := o.Config
+	made := ""
+	if c.StateDir == "" {
+		var err error
+		if made, err = os.MkdirTemp("", "kurir-sandbox-"); err != nil {
 			return complain(stderr, exitFailed, err)
 		}
-		o.Config.StateDir = dir
+		c.StateDir = made
 	}
-	if o.Config.Spool.Dir == "" {
-		o.Config.Spool.Dir = filepath.Join(o.Config.StateDir, "spool")
+	if c.Spool.Dir == "" {
+		c.Spool.Dir = filepath.Join(c.StateDir, "spool")
 	}
-	o.Maildir = filepath.Join(o.Config.StateDir, "Maildir")
+	// Who watches a failure being mended does not want to wait for an hour.
+	c.Delivery.RetryMin, c.Delivery.RetryMax = config.Duration(time.Second), config.Duration(5*time.Second)
+	o.Maildir = filepath.Join(c.StateDir, "Maildir")
 	p, err := sandbox.New(sandbox.Options{Maildir: o.Maildir})
 	if err != nil {
 		return complain(stderr, exitFailed, err)
@@ -127,8 +142,16 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(running) }()
-	fmt.Fprint(stdout, sandboxHint(o))
-	code := runRelay(ctx, o, stderr)
+	code := exitOK
+	if r, err := relay.New(o); err != nil {
+		code = complain(stderr, exitCodeOf(err), err)
+		if made != "" {
+			_ = os.RemoveAll(made)
+		}
+	} else {
+		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], o.Maildir))
+		code = serveUntil(ctx, r, stderr)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		return complain(stderr, exitFailed, err)
@@ -137,18 +160,17 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 }
 
 // sandboxHint says what to do in a sandbox.
-func sandboxHint(o relay.Options) string {
-	host, port, _ := net.SplitHostPort(o.Config.Listen.SMTP[0])
+func sandboxHint(smtp net.Addr, maildir string) string {
 	return fmt.Sprintf(`Kurir's sandbox: a mail provider on this machine, no mail leaves it.
 Send it something, in another terminal:
 
-  printf 'Subject: hello\n\nIt works.\n' | curl -sT - smtp://%[1]s:%[2]s \
+  printf 'Subject: hello\n\nIt works.\n' | curl -sT - smtp://%[1]s \
     --mail-from app@example.com --mail-rcpt you@example.com
 
-Mail arrives in %[3]s/new
+Mail arrives in %[2]s/new
 To see a failure explained, send to an address that names it, such as
-recipient.unknown@example.com, limit.quota@example.com or message.spam@example.com.
+recipient.unknown@example.com, message.spam@example.com or limit.quota@example.com.
 Ctrl-C ends it.
 
-`, host, port, o.Maildir)
+`, smtp, maildir)
 }

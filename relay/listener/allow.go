@@ -169,7 +169,7 @@ func interfaceNets() []netip.Prefix {
 // Linux), no gateway is known.
 func defaultGateways() map[netip.Addr]bool {
 	found := make(map[netip.Addr]bool)
-	if f, err := os.Open("/proc/net/route"); err == nil {
+	if f, err := os.Open("/proc/self/net/route"); err == nil {
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			// Iface Destination Gateway Flags …, numbers in hex as the CPU lays them out
 			w := strings.Fields(lines.Text())
@@ -184,7 +184,7 @@ func defaultGateways() map[netip.Addr]bool {
 		}
 		f.Close()
 	}
-	if f, err := os.Open("/proc/net/ipv6_route"); err == nil {
+	if f, err := os.Open("/proc/self/net/ipv6_route"); err == nil {
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			// destination length source length next-hop …
 			w := strings.Fields(lines.Text())

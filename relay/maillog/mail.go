@@ -15,18 +15,23 @@ func (l *Log) Accepted(m Mail) {
 	m.fields(l.z.Info().Str("event", "message.accepted")).Msg("accepted from " + m.Client)
 }
 
-// Refused tells that an app's message was not taken, with the code it got.
+// Refused tells that an app's message was not taken. code and enhanced are
+// what the app was told; the server's own stand in the reply.
 func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
-	e.Int("answer", code).Str("answer_enhanced", enhanced.String())
-	failure(e, f).Msg("refused: " + f.Explanation().Title)
+	where(e, f)
+	words(e, f, code, enhanced).Msg("refused: " + f.Explanation().Title)
 }
 
 // Sent tells that the smart host took the message, with its words as proof.
 func (l *Log) Sent(m Mail, r *explain.Receipt, took time.Duration) {
 	e := m.fields(l.z.Info().Str("event", "delivery.sent"))
 	way(e, r.Candidate)
-	e.Int("code", r.Reply.Code).Str("reply", r.Reply.String())
+	e.Int("code", r.Reply.Code)
+	if s := r.Reply.Enhanced.String(); s != "" {
+		e.Str("enhanced", s)
+	}
+	e.Str("reply", r.Reply.String())
 	if r.ID != "" {
 		e.Str("upstream_id", r.ID)
 	}
@@ -55,11 +60,18 @@ func (l *Log) Failed(m Mail, f *explain.Failure) {
 	failure(e, f).Msg(f.Explanation().Title)
 }
 
+// GivenUp tells that recipients will not get the message because it is too old;
+// f is the last failure.
+func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
+	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
+	failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), f.Explanation().Title))
+}
+
 // Uncertain tells, after a restart, that a delivery was under way when the
 // relay died, so that the message may arrive twice.
-func (l *Log) Uncertain(id string) {
+func (l *Log) Uncertain(m Mail) {
 	f := explain.Explain(explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot})
-	e := l.z.Warn().Str("event", "delivery.uncertain").Str("id", id)
+	e := m.fields(l.z.Warn().Str("event", "delivery.uncertain"))
 	failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
 }
 

@@ -117,13 +117,29 @@ func (m Mail) fields(e *zerolog.Event) *zerolog.Event {
 
 // failure writes where it failed, why, what that means and what to do.
 func failure(e *zerolog.Event, f *explain.Failure) *zerolog.Event {
+	where(e, f)
+	if f.Reply == nil {
+		return words(e, f, 0, explain.EnhancedCode{})
+	}
+	return words(e, f, f.Reply.Code, f.Reply.Enhanced)
+}
+
+func where(e *zerolog.Event, f *explain.Failure) {
 	way(e, f.Candidate)
-	e.Str("stage", string(f.Stage)).Str("cause", string(f.Cause))
+	if f.Stage != "" {
+		e.Str("stage", string(f.Stage))
+	}
+	e.Str("cause", string(f.Cause))
+}
+
+func words(e *zerolog.Event, f *explain.Failure, code int, enhanced explain.EnhancedCode) *zerolog.Event {
+	if code != 0 {
+		e.Int("code", code)
+	}
+	if !enhanced.IsZero() {
+		e.Str("enhanced", enhanced.String())
+	}
 	if f.Reply != nil {
-		e.Int("code", f.Reply.Code)
-		if s := f.Reply.Enhanced.String(); s != "" {
-			e.Str("enhanced", s)
-		}
 		e.Str("reply", f.Reply.String())
 	} else if f.Err != nil {
 		e.Str("error", f.Err.Error())

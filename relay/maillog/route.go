@@ -42,14 +42,14 @@ func (l *Log) Warning(where, text string) {
 
 // Selected tells which way in is used from now on, and why those that are
 // preferred were left.
-func (l *Log) Selected(route string, way_ explain.Candidate, left []*explain.Failure) {
+func (l *Log) Selected(route string, chosen explain.Candidate, left []*explain.Failure) {
 	level := zerolog.InfoLevel
 	if len(left) > 0 {
 		level = zerolog.WarnLevel
 	}
 	e := l.z.WithLevel(level).Str("event", "upstream.selected").Str("route", route)
-	way(e, way_)
-	message := "mail goes out over " + way_.String()
+	way(e, chosen)
+	message := "mail goes out over " + chosen.String()
 	if len(left) > 0 {
 		candidates(e, left)
 		x := left[0].Explanation()

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"kurir/relay/spool"
@@ -14,6 +15,7 @@ type item struct {
 	due      time.Time
 	received time.Time
 	attempts int
+	owed     *account // what the last attempt meant, while the spool cannot be told
 }
 
 // A condition is how a route is doing.
@@ -103,13 +105,16 @@ func (l *lane) enterAsProbe(now time.Time) bool {
 	return true
 }
 
-// overdue removes the messages that were received before a time, from the
-// top on: those that are due soonest are the oldest.
-func (l *lane) overdue(before time.Time) []*item {
-	var old []*item
-	for len(l.waiting) > 0 && l.waiting[0].received.Before(before) {
-		old = append(old, heap.Pop(&l.waiting).(*item))
-	}
+// removeOlder removes the messages that were received before a time.
+func (l *lane) removeOlder(before time.Time) (old []*item) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(i *item) bool {
+		if i.owed != nil || !i.received.Before(before) {
+			return false
+		}
+		old = append(old, i)
+		return true
+	})
+	heap.Init(&l.waiting)
 	return old
 }
 

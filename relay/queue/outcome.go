@@ -98,17 +98,13 @@ func beforeMail(s explain.Stage) bool {
 	return true
 }
 
-// failure is what to tell of the attempt as a whole: the first reason.
-func (o *outcome) failure() *explain.Failure {
-	switch {
-	case o.route != nil:
-		return o.route
-	case len(o.returned) > 0:
-		return o.returned[0].failure
-	case len(o.kept) > 0:
-		return o.kept[0].failure
+// refusedAlike gives the recipients another reason.
+func refusedAlike(refusals []refusal, f *explain.Failure) []refusal {
+	alike := make([]refusal, len(refusals))
+	for i, r := range refusals {
+		alike[i] = refusal{r.Recipient, f}
 	}
-	return nil
+	return alike
 }
 
 func recipients(refusals []refusal) []envelope.Recipient {

@@ -17,9 +17,10 @@
 //
 // # Reading order
 //
-// queue.go (Options, Run), submit.go (the three modes), lane.go (the order and
-// the state of a route), outcome.go (from what Deliver returned to what it
-// means), settle.go (from there to the spool and the log).
+// queue.go (Options, Run), submit.go (the three modes and their answers),
+// passage.go (a delivery that an app waits for), lane.go (the order and the
+// state of a route), outcome.go (from what Deliver returned to what it means),
+// settle.go (from there to the spool and the log), room.go (a full spool).
 package queue
 
 import (
@@ -83,6 +84,8 @@ type Queue struct {
 	o     Options
 	lanes []*lane
 
+	uncertain []spool.ID // on their way when the relay died
+
 	mu       sync.Mutex
 	stopping bool
 	deliver  context.Context // of all deliveries; outlives Run's by the grace
@@ -90,8 +93,9 @@ type Queue struct {
 	working  sync.WaitGroup
 	wake     chan struct{} // a due time came nearer
 
-	full     bool      // a message found no room, and none was stored since
-	fullTold time.Time // when the log last heard of that
+	full      bool                 // the log heard that a message found no room
+	fullSince time.Time            // when it did
+	told      map[string]time.Time // when the log last heard of lasting trouble
 }
 
 // flushEvery is how long the mark of a delivered message may wait for its
@@ -103,7 +107,7 @@ const grace = 20 * time.Second
 
 // New makes a queue and takes up what the spool holds.
 func New(o Options) *Queue {
-	q := &Queue{o: o, wake: make(chan struct{}, 1)}
+	q := &Queue{o: o, wake: make(chan struct{}, 1), told: map[string]time.Time{}}
 	q.deliver, q.cancel = context.WithCancel(context.Background())
 	for _, r := range o.Routes {
 		q.lanes = append(q.lanes, newLane(r))
@@ -111,6 +115,7 @@ func New(o Options) *Queue {
 	for _, e := range o.Spool.Waiting() {
 		if e.Uncertain { // or a relay that dies again and again sends it each time
 			e.Due = time.Now().Add(backoff(o.RetryMin, o.RetryMax, 1))
+			q.uncertain = append(q.uncertain, e.ID)
 		}
 		q.laneOf(e.From).push(&item{id: e.ID, due: e.Due, received: e.Received, attempts: e.Attempts})
 	}
@@ -140,6 +145,7 @@ func (r *Route) serves(from envelope.Path) bool {
 // Run delivers what waits until ctx ends. It returns when no delivery is
 // under way any more, at most a grace later.
 func (q *Queue) Run(ctx context.Context) {
+	q.tellUncertain()
 	housekeeping := time.NewTicker(time.Hour)
 	defer housekeeping.Stop()
 	flush := time.NewTicker(flushEvery)
@@ -156,7 +162,7 @@ func (q *Queue) Run(ctx context.Context) {
 			continue
 		case <-flush.C:
 			if err := q.o.Spool.Sync(); err != nil {
-				q.o.Log.SpoolTrouble("flush the spool", err)
+				q.tellTrouble("flush the spool", err)
 			}
 			continue
 		case <-q.wake:
@@ -164,6 +170,17 @@ func (q *Queue) Run(ctx context.Context) {
 		}
 		timer.Reset(q.pump())
 	}
+}
+
+// tellUncertain tells of the messages that may arrive twice, before any of
+// them is sent again.
+func (q *Queue) tellUncertain() {
+	for _, id := range q.uncertain {
+		if st, err := q.o.Spool.Load(id); err == nil {
+			q.o.Log.Uncertain(mailOf(st))
+		}
+	}
+	q.uncertain = nil
 }
 
 // stop lets deliveries under way come to their end, within the grace.

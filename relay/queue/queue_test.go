@@ -531,6 +531,168 @@ func TestOwnTrouble(t *testing.T) {
 	})
 }
 
+// hide takes a directory of the spool away, so that what needs it fails.
+func (b *bench) hide(name string) (restore func()) {
+	b.t.Helper()
+	path := filepath.Join(b.dir, name)
+	if err := os.Rename(path, path+".hidden"); err != nil {
+		b.t.Fatal(err)
+	}
+	return func() {
+		if err := os.Rename(path+".hidden", path); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// While the spool cannot be told what an attempt meant, nothing is sent again:
+// a recipient that was served would get it twice (P6).
+func TestAccountIsOwed(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &partly{refuse: explain.NewReply(450, []string{"4.2.0 later"})}
+		b := newBench(t, dir, queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 1})
+		restore := b.hide("deferred")
+		b.submit("app@example.com", "first@x", "second@x")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		restore()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if p.count("first@x") != 1 || p.count("second@x") < 2 {
+			t.Errorf("first was sent to %d times, second tried %d times", p.count("first@x"), p.count("second@x"))
+		}
+	})
+}
+
+// What was refused for good comes to failed/ even if the disk was in trouble
+// at that moment, and is told once (P2).
+func TestFailedIsOwed(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &partly{refuse: explain.NewReply(550, []string{"5.1.1 no such user"})}
+		b := newBench(t, dir, queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 1})
+		restore := b.hide("failed")
+		b.submit("app@example.com", "first@x", "second@x")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		restore()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		failed, _ := filepath.Glob(filepath.Join(dir, "failed", "*.json"))
+		if n, _ := b.spool.Usage(); len(failed) != 1 || n != 0 || b.events("delivery.failed") != 1 {
+			t.Errorf("failed/ has %v, %d wait, %d delivery.failed", failed, n, b.events("delivery.failed"))
+		}
+		if p.count("first@x") != 1 || p.count("second@x") != 1 {
+			t.Errorf("sent to first %d times, to second %d times", p.count("first@x"), p.count("second@x"))
+		}
+	})
+}
+
+// partly serves the first recipient and refuses the others.
+type partly struct {
+	refuse *explain.Reply
+	mu     sync.Mutex
+	tried  map[envelope.Path]int
+}
+
+func (p *partly) count(to envelope.Path) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tried[to]
+}
+
+func (p *partly) Deliver(_ context.Context, m *envelope.Message) (*explain.Receipt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tried == nil {
+		p.tried = map[envelope.Path]int{}
+	}
+	r := &explain.Receipt{Reply: *explain.NewReply(250, []string{"ok"})}
+	for _, to := range m.To {
+		p.tried[to.To]++
+		if to.To != "first@x" {
+			r.Refused = append(r.Refused, explain.Explain(explain.Failure{Stage: explain.StageRcpt, Recipient: to.To, Reply: p.refuse}))
+		}
+	}
+	if len(r.Refused) == len(m.To) {
+		return nil, explain.Refusals(r.Refused)
+	}
+	return r, nil
+}
+
+// In mode direct nobody but the app can try again, so that it hears a 4xx as
+// long as one recipient is put off, and a 250 when all others are final.
+func TestDirectPartly(t *testing.T) {
+	for _, c := range []struct{ reply, code int }{{450, 450}, {550, 250}} {
+		bubble(t, func(t *testing.T, dir string) {
+			p := &partly{refuse: explain.NewReply(c.reply, []string{"x"})}
+			b := newBench(t, dir, queue.Direct, queue.Route{Name: "x", Deliverer: p, Slots: 1})
+			if a := b.submit("app@example.com", "first@x", "second@x"); a.Code != c.code {
+				t.Errorf("second gets a %d: %+v", c.reply, a)
+			}
+		})
+	}
+}
+
+// Messages that are too old do not wait for ever behind a held route, at
+// whatever stage it refuses.
+func TestGiveUpOnAHeldRoute(t *testing.T) {
+	for _, stage := range []explain.Stage{explain.StageAuth, explain.StageMail} {
+		bubble(t, func(t *testing.T, dir string) {
+			p := &provider{outcome: caused(explain.SenderDomain, stage)}
+			b := newBench(t, dir, queue.Spooled, route(p, 2))
+			for range 30 {
+				b.submit("app@example.com", "a@example.org")
+			}
+			time.Sleep(6 * 24 * time.Hour)
+			synctest.Wait()
+			if n, _ := b.spool.Usage(); n != 0 || b.events("delivery.failed") != 30 {
+				t.Errorf("%s: %d still wait, %d failed", stage, n, b.events("delivery.failed"))
+			}
+		})
+	}
+}
+
+// A delivery that we break off says nothing of the route.
+func TestBreakingOffIsNoTrouble(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{takes: 10 * time.Second, toDot: 10 * time.Second}
+		b := newBench(t, dir, queue.Direct, route(p, 1))
+		if a := b.submit("app@example.com", "a@example.org"); a.Code != 451 {
+			t.Errorf("%+v", a)
+		}
+		p.mu.Lock()
+		p.takes, p.toDot = 0, 0
+		p.mu.Unlock()
+		if a := b.submit("app@example.com", "a@example.org"); a.Code != 250 {
+			t.Errorf("the next: %+v", a)
+		}
+		if n := b.events("upstream.unavailable"); n != 0 {
+			t.Errorf("%d upstream.unavailable", n)
+		}
+	})
+}
+
+// When the listener is out of time, Submit does not wait on.
+func TestSubmitEndsWithItsContext(t *testing.T) {
+	for _, mode := range []queue.Mode{queue.Through, queue.Direct} {
+		bubble(t, func(t *testing.T, dir string) {
+			p := &provider{takes: time.Hour}
+			b := newBench(t, dir, mode, route(p, 1))
+			d, err := b.spool.Draft(envelope.Envelope{From: "a@b", To: []envelope.Recipient{{To: "c@d"}}}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			began := time.Now()
+			b.queue.Submit(ctx, d)
+			if waited := time.Since(began); waited > 4*time.Second {
+				t.Errorf("%s: Submit took %s", mode, waited)
+			}
+		})
+	}
+}
+
 // A message whose file was removed by a person is no trouble.
 func TestDroppedMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {

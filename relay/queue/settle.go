@@ -7,44 +7,71 @@ import (
 
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
-	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
-// deliverStored makes one attempt at a message of the spool.
+// deliverStored makes one attempt at a message of the spool, unless the spool
+// could not be told yet what the last one meant.
 func (q *Queue) deliverStored(l *lane, i *item) {
+	if i.owed != nil {
+		q.unprobe(l)
+		q.keepAccount(l, i, i.owed)
+		return
+	}
 	m, st, err := q.o.Spool.Message(i.id)
 	if err != nil {
 		q.unreadable(l, i, err)
 		return
 	}
-	m.BeforeDot = func() error { return q.o.Spool.Sending(i.id, st.Tried+1) }
+	m.BeforeDot = func() error { return q.markSending(i.id, st.Tried+1) }
 	started := time.Now()
 	receipt, err := l.Deliverer.Deliver(q.deliver, m)
 	q.settle(l, i, st, judge(m.To, receipt, err), time.Since(started))
 }
 
+// markSending has the spool note that a message is about to be accepted. A
+// disk that cannot be written does not keep mail from going out; a message
+// that a person dropped does.
+func (q *Queue) markSending(id spool.ID, attempt int) error {
+	err := q.o.Spool.Sending(id, attempt)
+	if errors.Is(err, spool.ErrNotFound) {
+		return err
+	}
+	if err != nil {
+		q.tellTrouble("mark a message that is being sent", err)
+	}
+	return nil
+}
+
+// unprobe lets another message try a route in trouble.
+func (q *Queue) unprobe(l *lane) {
+	q.mu.Lock()
+	l.probing = false
+	q.mu.Unlock()
+}
+
 // unreadable puts aside a message that the spool cannot give, for a while:
 // what is wrong may pass, and nothing is removed that was not delivered.
 func (q *Queue) unreadable(l *lane, i *item, err error) {
-	if errors.Is(err, spool.ErrNotFound) { // a person dropped it
-		q.mu.Lock()
-		l.probing = false
-		q.mu.Unlock()
-		return
+	q.unprobe(l)
+	if errors.Is(err, spool.ErrNotFound) {
+		return // a person dropped it
 	}
 	q.o.Log.SpoolTrouble("read message "+i.id.String(), err)
 	i.attempts++
 	i.due = time.Now().Add(backoff(q.o.RetryMin, q.o.RetryMax, i.attempts))
-	q.mu.Lock()
-	l.probing = false
-	l.push(i)
-	q.mu.Unlock()
+	q.push(l, i)
 }
 
-// settle carries out what an attempt at a stored message means: in the log,
-// in the spool, and for the lane. What cannot be written now stays as it was
-// and is tried again.
+// An account is what an attempt meant for a message of the spool.
+type account struct {
+	stored  *spool.Stored
+	mail    maillog.Mail
+	outcome outcome
+}
+
+// settle carries out what an attempt at a stored message means: for the lane,
+// in the log, and in the spool.
 func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.Duration) {
 	if q.deliver.Err() != nil && o.ours {
 		return // we are being stopped, which is no failure; the spool has the message
@@ -52,27 +79,18 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	now := time.Now()
 	mail := mailOf(st)
 	mail.Attempt = st.Tried + 1
-	q.settleRoute(l, o, now, 1)
+	q.noteRoute(l, o, now, 1)
 	if o.idle && !q.tooOld(st.Received, now) {
 		q.push(l, i)
 		q.o.Log.Deferred(mail, o.route, q.nextProbe(l))
+	} else {
+		if len(o.delivered) > 0 {
+			q.o.Log.Sent(mail.Only(o.delivered), o.receipt, took)
+		}
+		q.keepAccount(l, i, &account{st, mail, o})
+	}
+	if o.route != nil {
 		q.giveUpOn(l, o.route, now)
-		return
-	}
-	if len(o.delivered) > 0 {
-		q.o.Log.Sent(mail.Only(o.delivered), o.receipt, took)
-	}
-	err := q.settleFailed(st, mail, o, now)
-	if err == nil {
-		err = q.settleKept(l, i, st, mail, o, now)
-	}
-	if err == nil {
-		return
-	}
-	q.o.Log.SpoolTrouble("keep account of message "+st.ID.String(), err)
-	if len(o.kept) > 0 {
-		i.due = now.Add(backoff(q.o.RetryMin, q.o.RetryMax, i.attempts))
-		q.push(l, i)
 	}
 }
 
@@ -86,9 +104,9 @@ func (q *Queue) nextProbe(l *lane) time.Time {
 	return l.probe
 }
 
-// settleRoute notes how the route did, and tells when that is news. The message
+// noteRoute notes how the route did, and tells when that is news. The message
 // at hand counts as waiting as well where it stays: it is 1 or 0.
-func (q *Queue) settleRoute(l *lane, o outcome, now time.Time, stays int) {
+func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 	q.mu.Lock()
 	defer q.nudge()
 	switch {
@@ -119,7 +137,7 @@ func (q *Queue) settleRoute(l *lane, o outcome, now time.Time, stays int) {
 // trouble to the failed ones.
 func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time) {
 	q.mu.Lock()
-	old := l.overdue(now.Add(-q.o.GiveUpAfter))
+	old := l.removeOlder(now.Add(-q.o.GiveUpAfter))
 	q.mu.Unlock()
 	for _, i := range old {
 		_, st, err := q.o.Spool.Message(i.id)
@@ -127,56 +145,84 @@ func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time) {
 			q.unreadable(l, i, err)
 			continue
 		}
-		err = q.settleFailed(st, mailOf(st), judge(st.Envelope.To, nil, f), now)
-		if err == nil {
-			err = q.o.Spool.Done(i.id)
-		}
-		if err != nil {
-			q.unreadable(l, i, err)
-		}
+		q.keepAccount(l, i, &account{st, mailOf(st), judge(st.Envelope.To, nil, f)})
 	}
 }
 
-// settleFailed moves what was refused for good, or is too old, to the failed
+// keepAccount tells the spool what an attempt meant. What it cannot be told
+// now is owed: nothing is sent again before it was.
+func (q *Queue) keepAccount(l *lane, i *item, a *account) {
+	err := q.moveFailed(a)
+	if err == nil {
+		err = q.moveKept(l, i, a)
+	}
+	if err == nil {
+		return
+	}
+	q.tellTrouble("keep account of a message", err)
+	i.owed = a
+	i.due = time.Now().Add(backoff(q.o.RetryMin, q.o.RetryMax, 1))
+	q.push(l, i)
+}
+
+// moveFailed moves what was refused for good, or is too old, to the failed
 // messages.
-func (q *Queue) settleFailed(st *spool.Stored, mail maillog.Mail, o outcome, now time.Time) error {
-	failed := o.returned
-	if q.tooOld(st.Received, now) {
-		failed = append(failed, o.kept...)
+func (q *Queue) moveFailed(a *account) error {
+	now := time.Now()
+	failed := a.outcome.returned
+	givenUp := len(a.outcome.kept) > 0 && q.tooOld(a.stored.Received, now)
+	if givenUp {
+		failed = append(failed, a.outcome.kept...)
 	}
 	if len(failed) == 0 {
 		return nil
 	}
-	copied := *st
-	copied.Envelope.To = recipients(failed)
-	copied.Tried++
-	copied.Attempts = remember(copied.Attempts, attempts(failed, now))
-	if err := q.o.Spool.Fail(&copied); err != nil {
+	st := *a.stored
+	st.Envelope.To = recipients(failed)
+	st.Tried++
+	st.Attempts = remember(st.Attempts, attempts(failed, now))
+	if err := q.o.Spool.Fail(&st); err != nil {
 		return err
 	}
-	for _, r := range failed {
-		q.o.Log.Failed(mail.Only([]envelope.Recipient{r.Recipient}), r.failure)
+	for _, r := range a.outcome.returned {
+		q.o.Log.Failed(a.mail.Only(recipients([]refusal{r})), r.failure)
+	}
+	a.outcome.returned = nil
+	if givenUp {
+		for _, group := range byFailure(a.outcome.kept) {
+			q.o.Log.GivenUp(a.mail.Only(recipients(group)), group[0].failure, now.Sub(st.Received))
+		}
+		a.outcome.kept = nil
 	}
 	return nil
 }
 
-// settleKept puts what is to be tried again back into spool and queue, or
+// moveKept puts what is to be tried again back into spool and queue, or
 // removes the message when nothing is left of it.
-func (q *Queue) settleKept(l *lane, i *item, st *spool.Stored, mail maillog.Mail, o outcome, now time.Time) error {
-	if len(o.kept) == 0 || q.tooOld(st.Received, now) {
-		return q.o.Spool.Done(st.ID)
+func (q *Queue) moveKept(l *lane, i *item, a *account) error {
+	o := a.outcome
+	if len(o.kept) == 0 {
+		if err := q.o.Spool.Done(a.stored.ID); err != nil && !errors.Is(err, spool.ErrNotFound) {
+			q.tellTrouble("mark a message as done", err) // the spool makes up for it
+		}
+		return nil
 	}
+	now := time.Now()
+	st := *a.stored
 	st.Tried++
 	st.Attempts = remember(st.Attempts, attempts(o.kept, now))
 	st.Envelope.To = recipients(o.kept)
-	i.attempts++
-	st.Due = now.Add(q.pause(o, i.attempts))
-	if err := q.o.Spool.Defer(st); err != nil {
+	st.Due = now.Add(q.pause(o, i.attempts+1))
+	if err := q.o.Spool.Defer(&st); err != nil {
 		return err
 	}
-	i.due = st.Due
+	*i = item{id: i.id, received: i.received, due: st.Due, attempts: i.attempts + 1}
+	next := st.Due
+	if probe := q.nextProbe(l); o.route != nil && next.Before(probe) {
+		next = probe
+	}
 	for _, group := range byFailure(o.kept) {
-		q.o.Log.Deferred(mail.Only(recipients(group)), group[0].failure, st.Due)
+		q.o.Log.Deferred(a.mail.Only(recipients(group)), group[0].failure, next)
 	}
 	q.push(l, i)
 	return nil
@@ -225,7 +271,7 @@ func attempts(refusals []refusal, now time.Time) []spool.Attempt {
 			Cause: string(f.Cause), Explanation: e.Title + " " + e.Meaning, Fix: e.Fix,
 		}
 		if f.Reply != nil {
-			a.Reply = f.Reply.String()
+			a.Code, a.Enhanced, a.Reply = f.Reply.Code, f.Reply.Enhanced.String(), f.Reply.String()
 		}
 		for _, r := range group {
 			a.Recipients = append(a.Recipients, r.To)

@@ -48,4 +48,8 @@ type Message struct {
 	// ready to be sent: from then on the outcome may become unknowable. An
 	// error ends the transaction before the smart host can accept it.
 	BeforeDot func() error
+
+	// Revocable keeps the content back until the envelope was accepted, at
+	// the cost of a round trip, so that BeforeDot is called late.
+	Revocable bool
 }

@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"kurir/relay/spool"
+	"kurir/upstream/explain"
+)
+
+// A passage is a delivery that an app may be waiting for.
+type passage struct {
+	q       *Queue
+	lane    *lane
+	draft   *spool.Draft
+	started time.Time
+	over    chan struct{}      // closed when outcome is there
+	cancel  context.CancelFunc // ends the delivery wherever it is
+
+	mu        sync.Mutex
+	outcome   outcome
+	ended     bool
+	stored    bool  // the draft was committed meanwhile: the spool hears of the outcome
+	dotted    bool  // the final dot is on its way: only the provider knows now
+	brokenOff error // why it was ended before that
+}
+
+// pass delivers a draft in the background, in a slot that was entered.
+func (q *Queue) pass(l *lane, d *spool.Draft) *passage {
+	ctx, cancel := context.WithCancel(q.deliver)
+	p := &passage{q: q, lane: l, draft: d, started: time.Now(), over: make(chan struct{}), cancel: cancel}
+	m := d.Message()
+	m.BeforeDot = p.beforeDot
+	m.Revocable = q.o.Mode == Direct
+	go func() {
+		defer q.working.Done()
+		defer cancel()
+		receipt, err := l.Deliverer.Deliver(ctx, m)
+		q.leave(l)
+		p.end(judge(m.To, receipt, err))
+	}()
+	return p
+}
+
+// enter takes a slot of the lane for a message that just came in. Who got
+// true must pass, or the queue cannot be stopped.
+func (q *Queue) enter(l *lane) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.enterLocked(l, l.enter)
+}
+
+func (q *Queue) enterLocked(l *lane, enter func(time.Time) bool) bool {
+	if q.stopping || !enter(time.Now()) {
+		return false
+	}
+	q.working.Add(1)
+	return true
+}
+
+// leave gives the slot back.
+func (q *Queue) leave(l *lane) {
+	q.mu.Lock()
+	l.release()
+	waiting := len(l.waiting) > 0
+	q.mu.Unlock()
+	if waiting {
+		q.nudge()
+	}
+}
+
+// beforeDot marks a message that is in the spool already, and stops one that
+// was broken off.
+func (p *passage) beforeDot() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.brokenOff != nil {
+		return p.brokenOff
+	}
+	p.dotted = true
+	if p.stored {
+		return p.q.markSending(p.draft.ID(), 1)
+	}
+	return nil
+}
+
+// breakOff ends the delivery if its final dot was not sent yet.
+func (p *passage) breakOff(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.dotted && !p.ended && p.brokenOff == nil {
+		p.brokenOff = why
+		p.cancel()
+	}
+}
+
+// end notes the outcome. If the app was answered meanwhile, what it means is
+// carried out here; otherwise whoever waits does that.
+func (p *passage) end(o outcome) {
+	p.mu.Lock()
+	if o.ours && p.brokenOff != nil {
+		o.kept = refusedAlike(o.kept, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: p.brokenOff}))
+	}
+	p.outcome, p.ended = o, true
+	stored := p.stored
+	p.mu.Unlock()
+	close(p.over)
+	if stored {
+		p.conclude()
+	}
+}
+
+// storeMeanwhile tells the passage that its draft is in the spool now, while
+// the delivery may still be under way.
+func (p *passage) storeMeanwhile() {
+	p.mu.Lock()
+	p.stored = true
+	ended := p.ended
+	if p.dotted && !ended {
+		_ = p.q.markSending(p.draft.ID(), 1) // it is gone already; a person who dropped it comes too late
+	}
+	p.mu.Unlock()
+	if ended {
+		p.conclude()
+	}
+}
+
+// conclude carries out the outcome of a message that is in the spool.
+func (p *passage) conclude() {
+	defer p.draft.Close()
+	_, st, err := p.q.o.Spool.Message(p.draft.ID())
+	if err != nil {
+		p.q.unreadable(p.lane, newItem(p.draft), err)
+		return
+	}
+	p.q.settle(p.lane, newItem(p.draft), st, p.outcome, time.Since(p.started))
+}
