@@ -57,11 +57,18 @@ func (l *loginClient) Next([]byte) ([]byte, error) {
 }
 
 // cramClient is AUTH CRAM-MD5 (RFC 2195).
-type cramClient struct{ user, password string }
+type cramClient struct {
+	user, password string
+	answered       bool
+}
 
 func (c *cramClient) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
 
 func (c *cramClient) Next(challenge []byte) ([]byte, error) {
+	if c.answered {
+		return nil, errors.New("the server asked a second question during AUTH CRAM-MD5")
+	}
+	c.answered = true
 	mac := hmac.New(md5.New, []byte(c.password))
 	mac.Write(challenge)
 	return []byte(c.user + " " + hex.EncodeToString(mac.Sum(nil))), nil

@@ -27,10 +27,11 @@
 //     never more than the provider allows.
 //  3. The route (route.go) knows the candidates, the ways in: 587 STARTTLS,
 //     465 implicit TLS, the provider's other ports. It tries them in order,
-//     each beside those that are slow, and remembers what worked.
+//     each beside those that are slow, and remembers what worked (memory.go).
 //  4. The session (session.go) walks one candidate: DNS, TCP, greeting, EHLO,
 //     STARTTLS, TLS, EHLO; auth.go signs in; wire.go reads and writes lines.
-//  5. The transaction (transaction.go) is MAIL, RCPT and DATA or BDAT in as
+//  5. The transaction (transaction.go, content.go) is MAIL, RCPT and DATA or
+//     BDAT in as
 //     few round trips as the server allows. Its end is an explain.Receipt
 //     with the provider's words, or an explain.Failure.
 //

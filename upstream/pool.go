@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,10 +60,10 @@ func (p *pool) get(ctx context.Context) (*session, error) {
 		}
 		p.end(s)
 	}
-	s, f := p.route.connect(ctx)
-	if f != nil {
+	s, err := p.route.connect(ctx)
+	if err != nil {
 		<-p.slots
-		return nil, f
+		return nil, err
 	}
 	return s, nil
 }
@@ -74,57 +75,60 @@ func (p *pool) take() (*session, error) {
 	if p.closed {
 		return nil, errClosed
 	}
-	for len(p.kept) > 0 {
-		k := p.kept[len(p.kept)-1]
-		p.kept = p.kept[:len(p.kept)-1]
-		if k.timer.Stop() {
-			return k.session, nil
-		}
+	last := len(p.kept) - 1
+	if last < 0 {
+		return nil, nil
 	}
-	return nil, nil
+	k := p.kept[last]
+	p.kept = p.kept[:last]
+	k.timer.Stop() // if it has fired already, it finds the session gone
+	return k.session, nil
 }
 
-// put takes a lent session back and keeps it if it can serve again.
+// put takes a lent session back and keeps it if it can serve again. The slot
+// of one that cannot is free when the server has let it go: until then it
+// counts against the provider's limit.
 func (p *pool) put(s *session) {
-	defer func() { <-p.slots }()
+	current := p.route.is(s.candidate)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || s.broken || s.transactions >= p.o.MessagesPerConnection || !p.route.is(s.candidate) {
-		p.endLocked(s)
+	if p.closed || s.broken || s.transactions >= p.o.MessagesPerConnection || !current {
+		p.endLocked(s, func() { <-p.slots })
 		return
 	}
+	defer func() { <-p.slots }()
 	s.rested = time.Now()
 	k := &kept{session: s}
 	k.timer = time.AfterFunc(p.idle, func() { p.tooLong(k) })
 	p.kept = append(p.kept, k)
 }
 
-// tooLong ends a session that rested as long as it may.
+// tooLong ends a session that rested as long as it may, unless somebody else
+// has taken it meanwhile.
 func (p *pool) tooLong(k *kept) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.kept {
-		if p.kept[i] == k {
-			p.kept = append(p.kept[:i], p.kept[i+1:]...)
-			break
-		}
+	i := slices.Index(p.kept, k)
+	if i < 0 {
+		return
 	}
-	p.endLocked(k.session)
+	p.kept = slices.Delete(p.kept, i, i+1)
+	p.endLocked(k.session, func() {})
 }
 
 func (p *pool) end(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.endLocked(s)
+	p.endLocked(s, func() {})
 }
 
-// endLocked leaves a session without making anyone wait for its farewell.
-func (p *pool) endLocked(s *session) {
-	p.ending.Add(1)
-	go func() {
-		defer p.ending.Done()
+// endLocked leaves a session without making anyone wait for its farewell, and
+// calls left when it is gone.
+func (p *pool) endLocked(s *session, left func()) {
+	p.ending.Go(func() {
 		s.leave()
-	}()
+		left()
+	})
 }
 
 // close ends all kept sessions and lends no more.
@@ -132,9 +136,8 @@ func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
 	for _, k := range p.kept {
-		if k.timer.Stop() {
-			p.endLocked(k.session)
-		}
+		k.timer.Stop()
+		p.endLocked(k.session, func() {})
 	}
 	p.kept = nil
 	p.mu.Unlock()

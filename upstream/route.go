@@ -2,11 +2,9 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -72,14 +70,6 @@ type route struct {
 	leaving sync.WaitGroup
 }
 
-// memory is what survives a restart, as JSON in Options.StateFile.
-type memory struct {
-	Host  string             `json:"host"`
-	Way   *explain.Candidate `json:"way,omitempty"`
-	Since time.Time          `json:"since"`
-	Size  int64              `json:"size,omitempty"` // what EHLO announced
-}
-
 // A flight is a search for the way in, or a first sign-in: one at a time, so
 // that a wrong password is not tried by every connection at once.
 type flight struct {
@@ -95,19 +85,6 @@ func newRoute(o *Options) *route {
 		r.memory = memory{Host: o.Host}
 	}
 	return r
-}
-
-// readMemory treats a file that is missing or damaged as no memory: it only
-// saves time.
-func readMemory(path string) (m memory) {
-	if path == "" {
-		return m
-	}
-	data, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(data, &m) != nil {
-		return memory{}
-	}
-	return m
 }
 
 func (r *route) remembered() memory {
@@ -159,15 +136,12 @@ func (r *route) connect(ctx context.Context) (*session, error) {
 
 // enter races the candidates and signs in over the winner.
 func (r *route) enter(ctx context.Context) (*session, error) {
-	s, left, err := r.race(ctx)
-	if err == nil && r.o.Username != "" {
-		if f := s.authenticate(ctx); f != nil {
+	s, left, err := r.signIn(ctx)
+	if ctx.Err() != nil { // says nothing of the route
+		if s != nil {
 			_ = s.wire.conn.Close()
-			err = f
 		}
-	}
-	if err != nil && ctx.Err() != nil {
-		return nil, endedBy(ctx, err)
+		return nil, context.Cause(ctx)
 	}
 	r.mu.Lock()
 	r.proven = err == nil
@@ -177,6 +151,33 @@ func (r *route) enter(ctx context.Context) (*session, error) {
 	}
 	r.use(s.candidate, left)
 	return s, nil
+}
+
+// signIn signs in over the winner of a race. A candidate that breaks off
+// before it has answered to AUTH is left for the others.
+func (r *route) signIn(ctx context.Context) (s *session, left []*explain.Failure, err error) {
+	order := r.order()
+	for len(order) > 0 {
+		s, behind, err := r.race(ctx, order)
+		if err != nil {
+			return nil, nil, err
+		}
+		left = append(left, behind...)
+		if r.o.Username == "" {
+			return s, left, nil
+		}
+		f := s.authenticate(ctx)
+		if f == nil {
+			return s, left, nil
+		}
+		r.leave(s)
+		if !f.Elsewhere() || ctx.Err() != nil {
+			return nil, nil, f
+		}
+		left = append(left, f)
+		order = slices.DeleteFunc(slices.Clone(order), func(c explain.Candidate) bool { return sameWay(c, s.candidate) })
+	}
+	return nil, nil, explain.Whole(left)
 }
 
 // order is the remembered way first, then all others as they are preferred.
@@ -207,10 +208,9 @@ type entrant struct {
 // before has failed or taken FallbackAfter, and returns the first session
 // that is ready; of those ready at the same moment, the earlier candidate's.
 // left says why the candidates before the winner were left.
-func (r *route) race(ctx context.Context) (winner *session, left []*explain.Failure, err error) {
+func (r *route) race(ctx context.Context, order []explain.Candidate) (winner *session, left []*explain.Failure, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var (
-		order    = r.order()
 		entrants = make([]*entrant, len(order))
 		results  = make(chan *entrant, len(order))
 		started  int
@@ -236,12 +236,16 @@ func (r *route) race(ctx context.Context) (winner *session, left []*explain.Fail
 	patience := time.NewTimer(r.o.FallbackAfter)
 	defer patience.Stop()
 	for ended := 0; ; {
+		outOfPatience := false
 		select {
 		case e := <-results:
 			e.ended = true
 			ended++
 		case <-patience.C:
+			outOfPatience = true
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // what failed now, failed because of that
 			return nil, nil, context.Cause(ctx)
 		}
 		for len(results) > 0 {
@@ -253,14 +257,11 @@ func (r *route) race(ctx context.Context) (winner *session, left []*explain.Fail
 			if e.ended && e.session != nil {
 				return e.session, r.leftBehind(entrants[:i]), nil
 			}
-			if e.ended && !e.failure.Elsewhere() {
-				return nil, nil, e.failure
-			}
 		}
-		if started < len(order) {
+		if started < len(order) && (outOfPatience || entrants[started-1].ended) {
 			start()
 			patience.Reset(r.o.FallbackAfter)
-		} else if ended == started {
+		} else if ended == len(order) {
 			return nil, nil, explain.Whole(r.leftBehind(entrants))
 		}
 	}
@@ -275,8 +276,12 @@ func (r *route) leftBehind(entrants []*entrant) []*explain.Failure {
 			failures = append(failures, e.failure)
 			continue
 		}
+		cause, stage := explain.ConnectTimeout, e.progress.Load().(explain.Stage)
+		if stage == explain.StageDNS {
+			cause = explain.DNSFailure
+		}
 		failures = append(failures, explain.Explain(explain.Failure{
-			Cause: explain.ConnectTimeout, Stage: e.progress.Load().(explain.Stage),
+			Cause: cause, Stage: stage,
 			Candidate: e.candidate, Provider: r.o.providerName(),
 			Err: fmt.Errorf("not ready after %s: %w", r.o.FallbackAfter, os.ErrDeadlineExceeded),
 		}))
@@ -329,36 +334,6 @@ func (r *route) use(c explain.Candidate, left []*explain.Failure) {
 	r.mu.Unlock()
 	if tell && r.o.Selected != nil {
 		r.o.Selected(c, left)
-	}
-}
-
-func (r *route) rememberSize(size int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.memory.Size = size
-	r.save()
-}
-
-// save replaces the state file. Losing it costs a search, so its errors are
-// not worth a failed delivery.
-func (r *route) save() {
-	if r.o.StateFile == "" {
-		return
-	}
-	data, err := json.Marshal(r.memory)
-	if err != nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(r.o.StateFile), ".route-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), r.o.StateFile)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
 	}
 }
 

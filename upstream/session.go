@@ -55,8 +55,9 @@ type session struct {
 	progress *atomic.Value // explain.Stage, for whoever grows tired of waiting
 
 	transactions int
-	unclean      bool // a transaction was refused midway: RSET comes before the next
-	broken       bool // nothing more can be said here
+	unclean      bool           // a transaction was refused midway: RSET comes before the next
+	broken       bool           // nothing more can be said here
+	farewell     *explain.Reply // a 421: the answer to all that was said and not answered yet
 	rested       time.Time
 }
 
@@ -112,6 +113,9 @@ func (s *session) failure(r *explain.Reply, err error) *explain.Failure {
 
 // answer flushes what was said and reads the reply to it.
 func (s *session) answer(timeout time.Duration) (*explain.Reply, error) {
+	if s.farewell != nil {
+		return s.farewell, nil
+	}
 	if err := s.wire.flush(); err != nil {
 		return s.lastWords(err)
 	}
@@ -121,7 +125,7 @@ func (s *session) answer(timeout time.Duration) (*explain.Reply, error) {
 		return nil, err
 	}
 	if r.Code == 421 { // RFC 5321, section 3.8: the server closes now
-		s.broken = true
+		s.broken, s.farewell = true, r
 	}
 	return r, nil
 }
@@ -143,7 +147,9 @@ func (s *session) dial(ctx context.Context) (net.Conn, *explain.Failure) {
 	dialer := net.Dialer{
 		KeepAlive: time.Minute,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			s.at(explain.StageConnect)
+			if progress := s.progress; progress != nil { // addresses are dialled side by side
+				progress.CompareAndSwap(explain.StageDNS, explain.StageConnect)
+			}
 			return nil
 		},
 	}
@@ -187,7 +193,7 @@ func (s *session) handshake(ctx context.Context, conn net.Conn) *explain.Failure
 	if f := s.hello(); f != nil {
 		return f
 	}
-	if s.candidate.TLS == explain.STARTTLS {
+	if s.candidate.TLS != explain.Implicit { // there is no third way, whatever a caller writes
 		if f := s.upgrade(ctx, conn); f != nil {
 			return f
 		}
@@ -332,12 +338,17 @@ func (s *session) leave() {
 
 // awake tells whether a session that rested can still be used.
 func (s *session) awake() bool {
-	if time.Since(s.rested) < restLimit {
+	if s.wire.unread() > 0 || pending(s.wire.conn) { // the end of the stream, or a reply that nobody asked for
+		s.broken = true
+		return false
+	}
+	if !s.unclean && time.Since(s.rested) < restLimit {
 		return true
 	}
 	s.wire.send("RSET")
 	r, err := s.answer(timeouts.quit * 5)
-	return err == nil && r.Class() == 2
+	s.unclean = err != nil || r.Class() != 2
+	return !s.unclean && s.wire.unread() == 0
 }
 
 // announcedSize is the SIZE of the EHLO reply (RFC 1870); 0 if there is none.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,11 @@ const (
 	defaultMessages      = 100
 	defaultIdle          = 30 * time.Second
 	defaultRecipients    = 100 // RFC 5321, section 4.5.3.1.8
+
+	// maxRecipients keeps a pipelined envelope and its replies within the
+	// buffers of both sides, so that neither waits for the other (RFC 2920,
+	// section 3.1).
+	maxRecipients = 500
 )
 
 // A SmartHost delivers mail to one provider. Its methods may be called from
@@ -98,6 +104,14 @@ func New(o Options) (*SmartHost, error) {
 	}
 	if len(o.Candidates) == 0 {
 		return nil, errors.New("the smart host has no candidate with this port and TLS mode")
+	}
+	for _, c := range o.Candidates {
+		if c.TLS != explain.STARTTLS && c.TLS != explain.Implicit {
+			return nil, fmt.Errorf("candidate %s has no TLS mode", c.HostPort())
+		}
+	}
+	if !slices.Contains(append(Mechanisms(), ""), strings.ToUpper(o.Auth)) {
+		return nil, fmt.Errorf("AUTH mechanism %q is not known: use one of %s", o.Auth, strings.Join(Mechanisms(), ", "))
 	}
 	h := &SmartHost{o: o}
 	h.route = newRoute(&h.o)
@@ -183,7 +197,13 @@ func (h *SmartHost) Deliver(ctx context.Context, m *envelope.Message) (*explain.
 		refused explain.Refusals
 		rest    = m.To
 	)
+	if len(rest) == 0 {
+		return nil, errors.New("the message has no recipients")
+	}
 	for len(rest) > 0 {
+		if ctx.Err() != nil {
+			return h.sum(total, refused, rest, context.Cause(ctx))
+		}
 		s, err := h.session(ctx)
 		if err != nil {
 			return h.sum(total, refused, rest, err)
@@ -193,7 +213,7 @@ func (h *SmartHost) Deliver(ctx context.Context, m *envelope.Message) (*explain.
 		h.pool.put(s)
 		var all explain.Refusals
 		switch {
-		case err == errStale:
+		case errors.Is(err, errStale):
 			continue
 		case errors.As(err, &all):
 			refused = append(refused, all...)
@@ -223,7 +243,7 @@ func (h *SmartHost) session(ctx context.Context) (*session, error) {
 
 // recipientsAtOnce is how many recipients one transaction may have.
 func (s *session) recipientsAtOnce() int {
-	return firstSet(s.recipientLimit(), s.o.provider.Recipients, defaultRecipients)
+	return min(firstSet(s.recipientLimit(), s.o.provider.Recipients, defaultRecipients), maxRecipients)
 }
 
 // sum makes one outcome of the transactions of a message: total is what was

@@ -1,15 +1,12 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
+	"unicode"
 
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
@@ -20,8 +17,6 @@ import (
 // both sides, so that neither waits for the other.
 const oneFlightSize = 64 << 10
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
-
 // errStale is a kept session that ended before anything of the transaction
 // was answered and before its content was sent: safe to try once more.
 var errStale = errors.New("the kept connection was closed")
@@ -30,11 +25,13 @@ var errStale = errors.New("the kept connection was closed")
 // (RFC 5321, section 3.3).
 type transaction struct {
 	*session
-	m       *envelope.Message
-	to      []envelope.Recipient
-	refused []*explain.Failure
-	tail    []byte // the end of the content, held back until BeforeDot has agreed
-	whole   bool   // the whole content was handed to the network
+	m        *envelope.Message
+	to       []envelope.Recipient
+	commands []string // MAIL and each RCPT
+	accepted int      // recipients
+	refused  []*explain.Failure
+	tail     []byte // the end of the content, held back until BeforeDot has agreed
+	whole    bool   // the whole content was handed to the network
 }
 
 // deliver carries out one transaction for the recipients to. An error is an
@@ -45,25 +42,26 @@ func (s *session) deliver(ctx context.Context, m *envelope.Message, to []envelop
 	t := &transaction{session: s, m: m, to: to}
 	receipt, err := t.run()
 	s.transactions++
+	s.unclean = err != nil
 	if !stop() {
 		s.broken = true
-		return receipt, endedBy(ctx, err)
+		err = endedBy(ctx, err)
 	}
 	return receipt, err
 }
 
-// endedBy is the reason why ctx ended, where err is only what that did to the
-// connection: the server has said nothing, and its outcome is not in doubt.
+// endedBy blames ctx, which has closed the connection, and not the server for
+// the end of what was under way. A reply and an unknown outcome stay true.
 func endedBy(ctx context.Context, err error) error {
 	var f *explain.Failure
-	if errors.As(err, &f) && f.Reply == nil && f.Cause != explain.DeliveryUncertain {
+	if errors.Is(err, errStale) || errors.As(err, &f) && f.Reply == nil && f.Cause != explain.DeliveryUncertain {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
 func (t *transaction) run() (*explain.Receipt, error) {
-	if err := t.fits(); err != nil {
+	if err := t.prepare(); err != nil {
 		return nil, err
 	}
 	switch chunking := t.offers("CHUNKING"); {
@@ -81,20 +79,57 @@ func (t *transaction) run() (*explain.Receipt, error) {
 	}
 }
 
-// fits refuses early what the server has said it will not take.
-func (t *transaction) fits() error {
+// prepare refuses early what the server has said it will not take, and makes
+// the commands of the envelope.
+func (t *transaction) prepare() error {
 	t.at(explain.StageMail)
+	if err := t.fits(); err != nil {
+		return err
+	}
+	t.commands = append(t.commands, t.mailCommand())
+	for _, r := range t.to {
+		t.commands = append(t.commands, t.rcptCommand(r))
+	}
+	for _, c := range t.commands {
+		if strings.ContainsFunc(c, unicode.IsControl) {
+			return fmt.Errorf("the command %q would be more than one", clip(c, 200))
+		}
+	}
+	return nil
+}
+
+func (t *transaction) fits() error {
 	if limit := t.announcedSize(); limit > 0 && t.m.Size > limit {
 		f := t.describe(nil, fmt.Errorf("the message has %d octets, the server takes %d", t.m.Size, limit))
 		f.Cause = explain.MessageTooLarge
 		return explain.Explain(f)
 	}
-	if t.m.UTF8 && !t.offers("SMTPUTF8") {
-		f := t.describe(nil, errors.New("an address is not ASCII, and the server does not offer SMTPUTF8"))
-		f.Cause = explain.RecipientSyntax
-		return explain.Explain(f)
+	if t.offers("SMTPUTF8") {
+		return nil
+	}
+	if !t.m.From.IsASCII() {
+		return explain.Explain(t.notASCII())
+	}
+	var ascii []envelope.Recipient
+	for _, r := range t.to {
+		if r.To.IsASCII() {
+			ascii = append(ascii, r)
+			continue
+		}
+		f := t.notASCII()
+		f.Recipient = r.To
+		t.refused = append(t.refused, explain.Explain(f))
+	}
+	if t.to = ascii; len(ascii) == 0 {
+		return explain.Refusals(t.refused)
 	}
 	return nil
+}
+
+func (t *transaction) notASCII() explain.Failure {
+	f := t.describe(nil, errors.New("an address is not ASCII, and the server does not offer SMTPUTF8"))
+	f.Cause = explain.RecipientSyntax
+	return f
 }
 
 // mailCommand is MAIL with the parameters that the server understands.
@@ -107,7 +142,7 @@ func (t *transaction) mailCommand() string {
 	if t.m.EightBit && t.offers("8BITMIME") {
 		b.WriteString(" BODY=8BITMIME")
 	}
-	if t.m.UTF8 {
+	if t.m.UTF8 && t.offers("SMTPUTF8") {
 		b.WriteString(" SMTPUTF8")
 	}
 	if t.offers("DSN") {
@@ -139,10 +174,10 @@ func (t *transaction) rcptCommand(r envelope.Recipient) string {
 func (t *transaction) oneFlight() (*explain.Receipt, error) {
 	t.sendEnvelope()
 	t.sendBDAT()
+	t.at(explain.StageMail)
 	if err := t.content(t.plain); err != nil {
 		return nil, err
 	}
-	t.at(explain.StageMail)
 	if err := t.wire.flush(); err != nil {
 		r, err := t.lastWords(err) // its end never left, so the server cannot have the message
 		return nil, t.lost(r, err)
@@ -175,27 +210,23 @@ func (t *transaction) envelope() error {
 }
 
 func (t *transaction) sendEnvelope() {
-	if t.unclean {
-		t.wire.send("RSET")
-	}
-	t.wire.send(t.mailCommand())
-	for _, r := range t.to {
-		t.wire.send(t.rcptCommand(r))
+	for _, c := range t.commands {
+		t.wire.send(c)
 	}
 }
 
 // envelopeReplies reads the replies to sendEnvelope. A refused MAIL counts
 // only after the replies to RCPT were read, so that the session stays in step.
 func (t *transaction) envelopeReplies() error {
-	if err := t.resetReply(); err != nil {
-		return err
-	}
 	refusal := t.mailReply()
 	if t.broken {
 		return refusal
 	}
 	for _, r := range t.to {
 		if err := t.rcptReply(r); err != nil {
+			if refusal != nil { // what was refused is not uncertain
+				return refusal
+			}
 			return err
 		}
 	}
@@ -204,18 +235,12 @@ func (t *transaction) envelopeReplies() error {
 
 // stepwiseEnvelope waits for each reply, and stops at a refused MAIL.
 func (t *transaction) stepwiseEnvelope() error {
-	if t.unclean {
-		t.wire.send("RSET")
-		if err := t.resetReply(); err != nil {
-			return err
-		}
-	}
-	t.wire.send(t.mailCommand())
+	t.wire.send(t.commands[0])
 	if err := t.mailReply(); err != nil {
 		return err
 	}
-	for _, r := range t.to {
-		t.wire.send(t.rcptCommand(r))
+	for i, r := range t.to {
+		t.wire.send(t.commands[i+1])
 		if err := t.rcptReply(r); err != nil {
 			return err
 		}
@@ -223,23 +248,10 @@ func (t *transaction) stepwiseEnvelope() error {
 	return t.noneAccepted()
 }
 
-func (t *transaction) resetReply() error {
-	t.at(explain.StageMail)
-	if !t.unclean {
-		return nil
-	}
-	if _, err := t.answer(timeouts.ehlo); err != nil {
-		return t.lost(nil, err)
-	}
-	t.unclean = false
-	return nil
-}
-
 func (t *transaction) mailReply() error {
 	t.at(explain.StageMail)
 	r, err := t.answer(timeouts.mail)
 	if err != nil || r.Class() != 2 {
-		t.unclean = true
 		return t.lost(r, err)
 	}
 	return nil
@@ -269,7 +281,9 @@ func (t *transaction) rcptReply(to envelope.Recipient) error {
 	if err != nil {
 		return t.lost(nil, err)
 	}
-	if r.Class() != 2 {
+	if r.Class() == 2 {
+		t.accepted++
+	} else {
 		f := t.describe(r, nil)
 		f.Recipient = to.To
 		t.refused = append(t.refused, explain.Explain(f))
@@ -279,10 +293,9 @@ func (t *transaction) rcptReply(to envelope.Recipient) error {
 
 // noneAccepted is the error of a transaction whose recipients were all refused.
 func (t *transaction) noneAccepted() error {
-	if len(t.refused) < len(t.to) {
+	if t.accepted > 0 {
 		return nil
 	}
-	t.unclean = true
 	return explain.Refusals(t.refused)
 }
 
@@ -294,7 +307,7 @@ func (t *transaction) pipelinedData() (*explain.Receipt, error) {
 	if err == nil {
 		err = t.noneAccepted()
 	}
-	if t.broken {
+	if t.broken && err != nil {
 		return nil, err
 	}
 	t.at(explain.StageData)
@@ -324,7 +337,7 @@ func (t *transaction) stepwiseData() (*explain.Receipt, error) {
 // data sends the content after the reply to DATA.
 func (t *transaction) data(r *explain.Reply, err error) (*explain.Receipt, error) {
 	if err != nil || r.Code != 354 {
-		t.unclean = true
+		t.broken = t.broken || r.Class() < 4 // consent to what was not asked: we are out of step
 		return nil, t.failure(r, err)
 	}
 	if err := t.content(t.stuffed); err != nil {
@@ -340,115 +353,11 @@ func (t *transaction) sendBDAT() {
 // bdat sends the content as one chunk (RFC 3030).
 func (t *transaction) bdat() (*explain.Receipt, error) {
 	t.sendBDAT()
+	t.at(explain.StageData)
 	if err := t.content(t.plain); err != nil {
 		return nil, err
 	}
 	return t.finish()
-}
-
-// content copies the message to the server by way of write, all but its tail.
-// Before that is let go, whoever waits for the outcome is asked once more.
-func (t *transaction) content(write func(io.Reader) error) error {
-	t.at(explain.StageData)
-	err := t.copyContent(write)
-	if err == nil && t.m.BeforeDot != nil {
-		err = t.m.BeforeDot()
-	}
-	if err != nil {
-		t.broken = true // content that was begun can only be taken back by closing
-		return err
-	}
-	t.wire.script.content(t.m.Size)
-	_, _ = t.wire.bw.Write(t.tail) // flush tells of its error
-	return nil
-}
-
-func (t *transaction) copyContent(write func(io.Reader) error) error {
-	r, err := t.m.Open()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotRead, err)
-	}
-	defer r.Close()
-	if err := write(r); err != nil {
-		if errors.Is(err, errNotRead) {
-			return err
-		}
-		reply, err := t.lastWords(err)
-		return t.failure(reply, err)
-	}
-	return nil
-}
-
-// errNotRead is trouble on our side of the copy.
-var errNotRead = errors.New("the message could not be read")
-
-// plain copies the content as it is, up to its last line end, which is the tail.
-func (t *transaction) plain(r io.Reader) error {
-	t.tail = make([]byte, min(t.m.Size, 2))
-	body := t.m.Size - int64(len(t.tail))
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for body > 0 {
-		n, err := r.Read((*buf)[:min(body, int64(len(*buf)))])
-		body -= int64(n)
-		if _, err := t.wire.bw.Write((*buf)[:n]); err != nil {
-			return err
-		}
-		if err != nil && body > 0 {
-			return fmt.Errorf("%w: %d octets before its end: %w", errNotRead, body, err)
-		}
-	}
-	if _, err := io.ReadFull(r, t.tail); err != nil {
-		return fmt.Errorf("%w: its last octets: %w", errNotRead, err)
-	}
-	return nil
-}
-
-// stuffed copies the content with a dot before each dot that begins a line
-// (RFC 5321, section 4.5.2); the tail is the final dot.
-func (t *transaction) stuffed(r io.Reader) error {
-	t.tail = finalDot
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	lineStart := true
-	for {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			if lineStart && (*buf)[0] == '.' {
-				_ = t.wire.bw.WriteByte('.') // the next Write tells of its error
-			}
-			if err := stuff(t.wire.bw, (*buf)[:n]); err != nil {
-				return err
-			}
-			lineStart = (*buf)[n-1] == '\n'
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", errNotRead, err)
-		}
-	}
-}
-
-var (
-	finalDot = []byte(".\r\n")
-	lineDot  = []byte("\n.")
-)
-
-// stuff writes p with each dot doubled that follows a line feed in it.
-func stuff(w io.Writer, p []byte) error {
-	for {
-		i := bytes.Index(p, lineDot)
-		if i < 0 {
-			_, err := w.Write(p)
-			return err
-		}
-		if _, err := w.Write(p[:i+2]); err != nil {
-			return err
-		}
-		p = p[i+1:] // from the dot on, which makes it two
-	}
 }
 
 // finish lets the tail go and reads the reply that decides.
@@ -470,6 +379,7 @@ func (t *transaction) final() (*explain.Receipt, error) {
 	case err != nil:
 		return nil, t.uncertain(err)
 	case r.Class() != 2:
+		t.broken = t.broken || r.Class() < 4
 		return nil, t.failure(r, nil)
 	}
 	return &explain.Receipt{
@@ -482,24 +392,4 @@ func (t *transaction) uncertain(err error) *explain.Failure {
 	f := t.describe(nil, err)
 	f.Cause = explain.DeliveryUncertain
 	return explain.Explain(f)
-}
-
-// receiptIDs find a provider's own name for a message in its final words:
-// "queued as 4Rk2", "id=1qxyz" (Exim), "OK <token> - gsmtp", "Ok 0100018c…".
-var receiptIDs = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\bqueued as <?([^\s<>]+)`),
-	regexp.MustCompile(`(?i)\b(?:id|msgid|message-id)[=:]\s*<?([^\s<>;,]+)`),
-	regexp.MustCompile(`(?i)\s([^\s<>]+) - gsmtp$`),
-	regexp.MustCompile(`<([^\s<>@]+@[^\s<>]+)>`),
-	regexp.MustCompile(`(?i)^ok:? ([0-9a-f][^\s]{7,})$`),
-}
-
-func receiptID(r *explain.Reply) string {
-	text := r.Text()
-	for _, re := range receiptIDs {
-		if m := re.FindStringSubmatch(text); m != nil {
-			return clip(m[1], 120)
-		}
-	}
-	return ""
 }

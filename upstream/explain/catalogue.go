@@ -140,12 +140,18 @@ func (f *Failure) Verdict() Verdict {
 		}
 	}
 	switch {
-	case Verdict(v) == Return && f.class() == 4:
+	case Verdict(v) == Return && (f.class() == 4 || f.outOfStep()):
 		return Retry
 	case Verdict(v) == Return && f.beforeMail():
 		return Hold
 	}
 	return Verdict(v)
+}
+
+// outOfStep tells that the server did not understand the dialogue, which says
+// nothing of the message.
+func (f *Failure) outOfStep() bool {
+	return f.Reply != nil && (f.Reply.Code == 500 || f.Reply.Code == 502 || f.Reply.Code == 503)
 }
 
 // Permanent tells that waiting alone will not help.
@@ -171,6 +177,8 @@ func (f *Failure) Scope() Scope {
 		return ScopeMessage // it puts off this message, not the session
 	case f.beforeMail(), f.Reply != nil && f.Reply.Code == 421:
 		return ScopeRoute
+	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
+		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much
 	case s != ScopeRoute && f.Recipient != "":
 		return ScopeRecipient
 	}
