@@ -79,6 +79,14 @@ func (l *Log) trouble(event string, level zerolog.Level, route string, f *explai
 	e.Int("waiting", waiting).Time("next", next).Msg(f.Explanation().Title)
 }
 
+// Limited tells that the smart host bears fewer connections than were open;
+// slots are how many are used from now on.
+func (l *Log) Limited(route string, f *explain.Failure, slots int) {
+	e := l.z.Info().Str("event", "upstream.limited").Str("route", route)
+	failure(e, f).Int("connections", slots).
+		Msg(fmt.Sprintf("using at most %d connections: %s", slots, f.Explanation().Title))
+}
+
 // Recovered tells that a route works again.
 func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration, waiting int) {
 	l.z.Info().Str("event", "upstream.recovered").Str("route", route).Str("cause", string(over.Cause)).

@@ -40,6 +40,7 @@ type lane struct {
 	free    int
 	freed   chan struct{} // closed when a slot becomes free
 	waiting items
+	throttle
 
 	condition condition
 	trouble   *explain.Failure // why it is not open
@@ -50,8 +51,17 @@ type lane struct {
 }
 
 func newLane(r Route) *lane {
-	return &lane{Route: r, free: r.Slots, freed: make(chan struct{})}
+	return &lane{Route: r, free: r.Slots, freed: make(chan struct{}), throttle: throttle{borne: r.Slots, most: r.Slots}}
 }
+
+// occupy takes a slot for a delivery that begins.
+func (l *lane) occupy(now time.Time) {
+	l.free--
+	l.begins(now)
+}
+
+// hasSlot tells whether one more delivery is borne.
+func (l *lane) hasSlot() bool { return l.free > 0 && l.Slots-l.free < l.borne }
 
 // release gives a slot back and tells all that wait for one.
 func (l *lane) release() {
@@ -62,24 +72,28 @@ func (l *lane) release() {
 
 func (l *lane) push(i *item) { heap.Push(&l.waiting, i) }
 
-// take removes the message to deliver now: one that is due, and on a route in
-// trouble no more than one at a time, as a probe.
+// take removes the message to deliver now and occupies a slot for it: one that
+// is due, and on a route in trouble no more than one at a time, as a probe.
 func (l *lane) take(now time.Time) *item {
 	if at, ok := l.nextTime(); !ok || now.Before(at) {
 		return nil
 	}
 	l.probing = l.condition != open
+	l.occupy(now)
 	return heap.Pop(&l.waiting).(*item)
 }
 
 // nextTime is when take will have something; never, while a probe is out.
 func (l *lane) nextTime() (time.Time, bool) {
-	if len(l.waiting) == 0 || l.free == 0 || l.probing {
+	if len(l.waiting) == 0 || !l.hasSlot() || l.probing {
 		return time.Time{}, false
 	}
 	due := l.waiting[0].due
 	if l.condition != open && due.Before(l.probe) {
-		return l.probe, true
+		due = l.probe
+	}
+	if due.Before(l.next) {
+		due = l.next
 	}
 	return due, true
 }
@@ -88,19 +102,19 @@ func (l *lane) nextTime() (time.Time, bool) {
 // lane that has one, and not past messages that are due.
 func (l *lane) enter(now time.Time) bool {
 	backlog := len(l.waiting) > 0 && !now.Before(l.waiting[0].due)
-	if l.condition != open || l.free == 0 || backlog {
+	if l.condition != open || !l.hasSlot() || backlog || now.Before(l.next) {
 		return false
 	}
-	l.free--
+	l.occupy(now)
 	return true
 }
 
 // enterAsProbe takes a slot to try a route in trouble, when that is due.
 func (l *lane) enterAsProbe(now time.Time) bool {
-	if l.condition == open || l.free == 0 || l.probing || now.Before(l.probe) {
+	if l.condition == open || !l.hasSlot() || l.probing || now.Before(l.probe) {
 		return false
 	}
-	l.free--
+	l.occupy(now)
 	l.probing = true
 	return true
 }

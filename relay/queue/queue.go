@@ -206,7 +206,6 @@ func (q *Queue) pump() time.Duration {
 			if i == nil {
 				break
 			}
-			l.free--
 			q.working.Add(1)
 			go q.work(l, i)
 		}
@@ -232,9 +231,7 @@ func (q *Queue) work(l *lane, i *item) {
 		q.deliverStored(l, i)
 		q.mu.Lock()
 		l.release()
-		if i = q.nextLocked(l, time.Now()); i != nil {
-			l.free--
-		}
+		i = q.nextLocked(l, time.Now())
 		q.mu.Unlock()
 	}
 	q.nudge() // others may have become due, or the state of the lane changed
@@ -252,7 +249,7 @@ func (q *Queue) nudge() {
 func (q *Queue) push(l *lane, i *item) {
 	q.mu.Lock()
 	l.push(i)
-	startable := l.free > 0 && !q.stopping
+	startable := l.hasSlot() && !q.stopping
 	q.mu.Unlock()
 	if startable {
 		q.nudge()

@@ -693,6 +693,75 @@ func TestSubmitEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A limit of connections lowers their number, without the route being in
+// trouble, and the number comes back when the provider bears more again.
+func TestConnectionLimitIsLearned(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{takes: time.Second}
+		limit := 2
+		p.set(func(*envelope.Message) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.busy > limit {
+				return explain.Explain(explain.Failure{Cause: explain.LimitConnections, Stage: explain.StageGreeting, Reply: explain.NewReply(421, []string{"4.7.0 too many connections"})})
+			}
+			return nil
+		})
+		b := newBench(t, dir, queue.Spooled, route(p, 6))
+		for range 40 {
+			b.submit("app@example.com", "a@example.org")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if delivered, _ := p.counts(); delivered != 40 || b.events("upstream.unavailable") != 0 || b.events("upstream.limited") != 4 {
+			t.Errorf("%d delivered, log:\n%s", delivered, b.log)
+		}
+		p.set(nil)
+		for range 8 * 60 {
+			b.submit("app@example.com", "a@example.org")
+			time.Sleep(10 * time.Second)
+		}
+		p.mu.Lock()
+		p.max = 0
+		p.mu.Unlock()
+		for range 40 {
+			b.submit("app@example.com", "a@example.org")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if p.max != 6 {
+			t.Errorf("%d at once an hour later, want 6 again", p.max)
+		}
+	})
+}
+
+// A limit of the rate slows the route down until it fits.
+func TestRateLimitIsLearned(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{}
+		var last time.Time
+		p.set(func(*envelope.Message) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if time.Since(last) < 3*time.Second {
+				return explain.Explain(explain.Failure{Cause: explain.LimitRate, Stage: explain.StageMail, Reply: explain.NewReply(450, []string{"4.7.1 too fast"})})
+			}
+			last = time.Now()
+			return nil
+		})
+		b := newBench(t, dir, queue.Spooled, route(p, 4))
+		for range 50 {
+			b.submit("app@example.com", "a@example.org")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		delivered, tried := p.counts()
+		if delivered != 50 || tried > 80 {
+			t.Errorf("%d of 50 delivered in %d attempts", delivered, tried)
+		}
+	})
+}
+
 // A message whose file was removed by a person is no trouble.
 func TestDroppedMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {

@@ -68,6 +68,7 @@ type account struct {
 	stored  *spool.Stored
 	mail    maillog.Mail
 	outcome outcome
+	told    bool // the log has heard of what is kept
 }
 
 // settle carries out what an attempt at a stored message means: for the lane,
@@ -87,7 +88,7 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 		if len(o.delivered) > 0 {
 			q.o.Log.Sent(mail.Only(o.delivered), o.receipt, took)
 		}
-		q.keepAccount(l, i, &account{st, mail, o})
+		q.keepAccount(l, i, &account{stored: st, mail: mail, outcome: o})
 	}
 	if o.route != nil {
 		q.giveUpOn(l, o.route, now)
@@ -114,12 +115,18 @@ func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 		l.probing = false
 		q.mu.Unlock()
 	case o.route == nil:
+		l.served(now)
 		over, since := l.recover()
 		waiting := len(l.waiting)
 		q.mu.Unlock()
 		if over != nil {
 			q.o.Log.Recovered(l.Name, over, now.Sub(since), waiting)
 		}
+	case l.refused(o.route, now):
+		l.probing = false
+		borne := l.borne
+		q.mu.Unlock()
+		q.o.Log.Limited(l.Name, o.route, borne)
 	default:
 		first := l.fail(o.route, now, q.o.RetryMin, q.o.RetryMax)
 		next, isHeld, waiting := l.probe, l.condition == held, len(l.waiting)+stays
@@ -145,7 +152,7 @@ func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time) {
 			q.unreadable(l, i, err)
 			continue
 		}
-		q.keepAccount(l, i, &account{st, mailOf(st), judge(st.Envelope.To, nil, f)})
+		q.keepAccount(l, i, &account{stored: st, mail: mailOf(st), outcome: judge(st.Envelope.To, nil, f)})
 	}
 }
 
@@ -213,19 +220,28 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	st.Attempts = remember(st.Attempts, attempts(o.kept, now))
 	st.Envelope.To = recipients(o.kept)
 	st.Due = now.Add(q.pause(o, i.attempts+1))
+	if !a.told {
+		q.tellKept(l, a, st.Due)
+	}
 	if err := q.o.Spool.Defer(&st); err != nil {
 		return err
 	}
 	*i = item{id: i.id, received: i.received, due: st.Due, attempts: i.attempts + 1}
-	next := st.Due
-	if probe := q.nextProbe(l); o.route != nil && next.Before(probe) {
-		next = probe
-	}
-	for _, group := range byFailure(o.kept) {
-		q.o.Log.Deferred(a.mail.Only(recipients(group)), group[0].failure, next)
-	}
 	q.push(l, i)
 	return nil
+}
+
+// tellKept logs what is tried again, and when. It comes before the spool is
+// told: a relay that dies in between would otherwise have concluded an attempt
+// of unknown outcome without a word about it.
+func (q *Queue) tellKept(l *lane, a *account, next time.Time) {
+	if probe := q.nextProbe(l); a.outcome.route != nil && next.Before(probe) {
+		next = probe
+	}
+	for _, group := range byFailure(a.outcome.kept) {
+		q.o.Log.Deferred(a.mail.Only(recipients(group)), group[0].failure, next)
+	}
+	a.told = true
 }
 
 // pause is how long the kept recipients wait. Those that were only too many

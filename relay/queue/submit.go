@@ -107,7 +107,7 @@ func (q *Queue) enterBy(ctx context.Context, l *lane, deadline time.Time) *expla
 	for {
 		q.mu.Lock()
 		entered := q.enterLocked(l, l.enter) || q.enterLocked(l, l.enterAsProbe)
-		trouble, freed := l.trouble, l.freed
+		trouble, freed, pause := l.trouble, l.freed, time.Until(l.next)
 		q.mu.Unlock()
 		switch {
 		case entered:
@@ -115,13 +115,19 @@ func (q *Queue) enterBy(ctx context.Context, l *lane, deadline time.Time) *expla
 		case trouble != nil:
 			return trouble
 		}
+		paused := time.NewTimer(max(pause, 0))
+		if pause <= 0 {
+			paused.Stop()
+		}
 		select {
 		case <-freed:
+		case <-paused.C:
 		case <-timer.C:
 			return explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: errWaitOver})
 		case <-ctx.Done():
 			return explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
 		}
+		paused.Stop()
 	}
 }
 

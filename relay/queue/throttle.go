@@ -1,0 +1,58 @@
+package queue
+
+import (
+	"time"
+
+	"kurir/upstream/explain"
+)
+
+// A throttle keeps a lane within what the provider bears. It learns from
+// refusals: too many connections take one away, too high a rate doubles the
+// pause between two deliveries. Both come back bit by bit as mail flows.
+type throttle struct {
+	borne, most int           // deliveries at once: as the provider bears, as configured
+	pause       time.Duration // between the beginnings of two deliveries
+	next        time.Time     // when the next may begin
+	changed     time.Time
+}
+
+// Bounds of the pause, and how long the throttle stays as it is before it is
+// eased by one step.
+const (
+	pauseMin, pauseMax = time.Second, time.Minute
+	easeAfter          = 10 * time.Minute
+)
+
+// refused learns from a failure; it tells whether the lane can go on with what
+// is left, without being in trouble.
+func (t *throttle) refused(f *explain.Failure, now time.Time) (goesOn bool) {
+	switch f.Cause {
+	case explain.LimitConnections:
+		goesOn = t.borne > 1
+		t.borne = max(1, t.borne-1)
+		t.changed = now
+	case explain.LimitRate:
+		t.pause = min(max(2*t.pause, pauseMin), pauseMax)
+		t.changed = now
+	}
+	return goesOn
+}
+
+// served eases the throttle by one step when it has held long enough.
+func (t *throttle) served(now time.Time) {
+	if t.borne == t.most && t.pause == 0 || now.Sub(t.changed) < easeAfter {
+		return
+	}
+	t.borne = min(t.borne+1, t.most)
+	if t.pause /= 2; t.pause < pauseMin {
+		t.pause = 0
+	}
+	t.changed = now
+}
+
+// begins notes that a delivery begins.
+func (t *throttle) begins(now time.Time) {
+	if t.pause > 0 {
+		t.next = now.Add(t.pause)
+	}
+}
