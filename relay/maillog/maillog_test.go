@@ -1,0 +1,139 @@
+package maillog_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"kurir/relay/maillog"
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+var mail = maillog.Mail{
+	ID: "6h0b0hk25jjmm", MessageID: "<x@example.com>", From: "app@example.com",
+	To: []envelope.Recipient{{To: "you@example.org"}}, Size: 100, Client: "127.0.0.1", Attempt: 2,
+}
+
+func failed(c explain.Cause) *explain.Failure {
+	return explain.Explain(explain.Failure{
+		Cause: c, Stage: explain.StageAuth,
+		Candidate: explain.Candidate{Host: "smtp.example.com", Port: 587, TLS: explain.STARTTLS},
+		Reply:     explain.NewReply(535, []string{"5.7.8 no", "5.7.8 really not"}),
+	})
+}
+
+// One line is all that a person gets to see of a failure, so it has all fields
+// that the README promises, and its level says who must act (P5).
+func TestLinesAreSelfContained(t *testing.T) {
+	const ofMail = "id message_id from to size client attempt"
+	const ofFailure = "upstream tls stage cause code enhanced reply explanation fix"
+	cases := []struct {
+		event, level, fields string
+		write                func(*maillog.Log)
+	}{
+		{"message.accepted", "info", ofMail, func(l *maillog.Log) { l.Accepted(mail) }},
+		{"message.refused", "error", ofMail + " " + ofFailure, func(l *maillog.Log) {
+			l.Refused(mail, failed(explain.AuthRejected), 451, explain.EnhancedCode{4, 7, 8})
+		}},
+		{"message.refused", "warn", "client from to stage cause code enhanced explanation fix", func(l *maillog.Log) {
+			l.MessageRefused("127.0.0.1", envelope.Envelope{From: "a@b", To: mail.To}, explain.StageMail, 552, explain.EnhancedCode{5, 3, 4}, "too large", "send less", explain.MessageTooLarge)
+		}},
+		{"delivery.sent", "info", ofMail + " upstream tls code enhanced reply upstream_id elapsed_ms", func(l *maillog.Log) {
+			f := failed("")
+			l.Sent(mail, &explain.Receipt{Candidate: f.Candidate, Reply: *explain.NewReply(250, []string{"2.0.0 OK"}), ID: "theirs"}, time.Second)
+		}},
+		{"delivery.deferred", "warn", ofMail + " next " + ofFailure, func(l *maillog.Log) { l.Deferred(mail, failed(explain.Greylisted), time.Now()) }},
+		{"delivery.held", "error", ofMail + " next " + ofFailure, func(l *maillog.Log) { l.Deferred(mail, failed(explain.AuthRejected), time.Now()) }},
+		{"delivery.uncertain", "warn", ofMail + " next " + ofFailure, func(l *maillog.Log) { l.Deferred(mail, failed(explain.DeliveryUncertain), time.Now()) }},
+		{"delivery.uncertain", "warn", ofMail + " stage cause explanation fix", func(l *maillog.Log) { l.Uncertain(mail) }},
+		{"delivery.failed", "warn", ofMail + " " + ofFailure, func(l *maillog.Log) { l.Failed(mail, failed(explain.RecipientUnknown)) }},
+		{"delivery.failed", "warn", ofMail + " " + ofFailure, func(l *maillog.Log) { l.GivenUp(mail, failed(explain.Greylisted), time.Hour) }},
+		{"upstream.selected", "info", "route upstream tls", func(l *maillog.Log) { l.Selected("smtp.example.com", failed("").Candidate, nil) }},
+		{"upstream.selected", "warn", "route upstream tls stage cause explanation fix candidates", func(l *maillog.Log) {
+			l.Selected("smtp.example.com", failed("").Candidate, []*explain.Failure{failed(explain.ConnectTimeout)})
+		}},
+		{"upstream.unavailable", "error", "route waiting next candidates " + ofFailure, func(l *maillog.Log) {
+			f := failed(explain.ConnectRefused)
+			f.Candidates = []*explain.Failure{f, f}
+			l.Unavailable("smtp.example.com", f, time.Now(), 3)
+		}},
+		{"upstream.held", "error", "route waiting next " + ofFailure, func(l *maillog.Log) { l.RouteHeld("x", failed(explain.AuthRejected), time.Now(), 3) }},
+		{"upstream.limited", "info", "route connections " + ofFailure, func(l *maillog.Log) { l.Limited("x", failed(explain.LimitConnections), 2) }},
+		{"upstream.recovered", "info", "route cause elapsed_ms waiting", func(l *maillog.Log) { l.Recovered("x", failed(explain.AuthRejected), time.Hour, 3) }},
+		{"spool.full", "error", "cause explanation fix error", func(l *maillog.Log) {
+			l.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: errors.New("no space")}))
+		}},
+		{"client.rejected", "warn", "client explanation fix", func(l *maillog.Log) { l.ClientRejected("192.0.2.1", "not allowed", "allow it") }},
+	}
+	for _, c := range cases {
+		var out bytes.Buffer
+		c.write(maillog.New(&out, maillog.Options{Level: "info", Format: "json"}))
+		var line map[string]any
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%s: not one JSON line: %v: %q", c.event, err, out.String())
+			continue
+		}
+		if line["event"] != c.event || line["level"] != c.level {
+			t.Errorf("event %v level %v, want %s %s", line["event"], line["level"], c.event, c.level)
+		}
+		for _, key := range append(strings.Fields(c.fields), "time", "message") {
+			if v, ok := line[key]; !ok || v == "" {
+				t.Errorf("%s lacks %s: %s", c.event, key, out.String())
+			}
+		}
+	}
+}
+
+// What apps and servers say cannot forge a line, and the server's words are
+// kept as they were.
+func TestNobodyForgesALine(t *testing.T) {
+	var out bytes.Buffer
+	l := maillog.New(&out, maillog.Options{Level: "info", Format: "json"})
+	forged := "x\"}\r\n{\"level\":\"info\",\"event\":\"delivery.sent\"}\x1b[2J"
+	m := mail
+	m.MessageID, m.From, m.Client = forged, envelope.Path(forged), forged
+	m.To = []envelope.Recipient{{To: envelope.Path(forged)}}
+	f := failed(explain.RecipientUnknown)
+	f.Recipient = envelope.Path(forged)
+	f.Reply = explain.NewReply(550, []string{forged})
+	l.Failed(m, f)
+	if n := strings.Count(out.String(), "\n"); n != 1 || strings.ContainsAny(out.String(), "\x1b\r") {
+		t.Errorf("%d lines: %q", n, out.String())
+	}
+	var line struct{ Reply string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Reply != "550 "+forged {
+		t.Errorf("%v: reply %q", err, line.Reply)
+	}
+}
+
+// A line stays readable when a message has a thousand recipients.
+func TestManyRecipients(t *testing.T) {
+	var out bytes.Buffer
+	m := mail
+	m.To = make([]envelope.Recipient, 1000)
+	maillog.New(&out, maillog.Options{Level: "info", Format: "json"}).Accepted(m)
+	var line struct {
+		To    []string
+		Count int `json:"to_count"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || len(line.To) != 20 || line.Count != 1000 {
+		t.Errorf("%v: %d named of %d", err, len(line.To), line.Count)
+	}
+}
+
+// The transcript is for level debug only.
+func TestLevels(t *testing.T) {
+	for level, want := range map[string]int{"debug": 2, "info": 1, "warn": 0} {
+		var out bytes.Buffer
+		l := maillog.New(&out, maillog.Options{Level: level, Format: "json"})
+		l.Accepted(mail)
+		l.Transcript(1, failed("").Candidate, true, "EHLO x")
+		if n := strings.Count(out.String(), "\n"); n != want || l.Debug() != (level == "debug") {
+			t.Errorf("level %s: %d lines, want %d", level, n, want)
+		}
+	}
+}
