@@ -159,7 +159,7 @@ func (s *Spool) unlockFlush() error {
 		err = fmt.Errorf("spool: %d marks could not be written", len(j.carry))
 	}
 	seg := j.active
-	if seg == nil {
+	if seg == nil || seg.flushed == seg.size {
 		s.mu.Unlock()
 		return err
 	}
