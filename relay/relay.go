@@ -108,6 +108,7 @@ func (r *Relay) open() error {
 		Routes:      routes,
 		Spool:       r.spool,
 		Log:         r.o.Log,
+		Language:    explain.Language(c.Log.Language),
 	})
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),

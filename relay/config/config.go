@@ -169,6 +169,10 @@ type Log struct {
 
 	// Format is "auto", "json" or "console". Auto is console on a terminal.
 	Format string `toml:"format"`
+
+	// Language is that of explanations, in the log and in replies to apps:
+	// "en" or "id".
+	Language string `toml:"language"`
 }
 
 const (
@@ -200,7 +204,7 @@ func Default() Config {
 			KeepFailed:  Duration(14 * day),
 		},
 		Spool: Spool{Dir: systemStateDir + "/spool"},
-		Log:   Log{Level: "info", Format: "auto"},
+		Log:   Log{Level: "info", Format: "auto", Language: "en"},
 	}
 }
 

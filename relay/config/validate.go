@@ -25,24 +25,27 @@ func (l *loader) validate() {
 	}
 	l.checkChoice(key{section: "log", name: "level"}, &c.Log.Level, levels, levelNames)
 	l.checkChoice(key{section: "log", name: "format"}, &c.Log.Format, formats, formatNames)
+	l.checkChoice(key{section: "log", name: "language"}, &c.Log.Language, languages, languageNames)
 }
 
 // The choices of a key, and what people write for them who come from elsewhere.
 var (
-	levels   = choices{"debug", "info", "warn", "error"}
-	formats  = choices{"auto", "json", "console"}
-	modes    = choices{"through", "queue", "direct"}
-	tlsModes = choices{"auto", "starttls", "implicit"}
-	auths    = choices{"PLAIN", "LOGIN", "CRAM-MD5"}
+	levels    = choices{"debug", "info", "warn", "error"}
+	formats   = choices{"auto", "json", "console"}
+	languages = choices{"en", "id"}
+	modes     = choices{"through", "queue", "direct"}
+	tlsModes  = choices{"auto", "starttls", "implicit"}
+	auths     = choices{"PLAIN", "LOGIN", "CRAM-MD5"}
 
 	tlsNames = map[string]string{
 		"ssl": "implicit", "smtps": "implicit", "ssl/tls": "implicit", "wrapper": "implicit", "tls-wrapper": "implicit",
 		"tls": "starttls", "start_tls": "starttls", "explicit": "starttls",
 	}
-	authNames   = map[string]string{"cram": "CRAM-MD5", "md5": "CRAM-MD5", "cram_md5": "CRAM-MD5"}
-	levelNames  = map[string]string{"warning": "warn", "notice": "info", "trace": "debug", "verbose": "debug", "critical": "error", "fatal": "error"}
-	formatNames = map[string]string{"pretty": "console", "text": "console", "human": "console"}
-	modeNames   = map[string]string{"sync": "through", "synchronous": "through", "async": "queue", "spool": "queue"}
+	authNames     = map[string]string{"cram": "CRAM-MD5", "md5": "CRAM-MD5", "cram_md5": "CRAM-MD5"}
+	levelNames    = map[string]string{"warning": "warn", "notice": "info", "trace": "debug", "verbose": "debug", "critical": "error", "fatal": "error"}
+	formatNames   = map[string]string{"pretty": "console", "text": "console", "human": "console"}
+	languageNames = map[string]string{"english": "en", "en_us": "en", "en-us": "en", "indonesian": "id", "indonesia": "id", "bahasa": "id", "id_id": "id", "id-id": "id"}
+	modeNames     = map[string]string{"sync": "through", "synchronous": "through", "async": "queue", "spool": "queue"}
 )
 
 type choices []string

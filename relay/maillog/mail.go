@@ -20,7 +20,7 @@ func (l *Log) Accepted(m Mail) {
 func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
 	where(e, f)
-	words(e, f, code, enhanced).Msg("refused: " + f.Explanation().Title)
+	l.words(e, f, code, enhanced).Msg("refused: " + l.explain(f).Title)
 }
 
 // Sent tells that the smart host took the message, with its words as proof.
@@ -50,21 +50,21 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 		level, event = zerolog.ErrorLevel, "delivery.held"
 	}
 	e := m.fields(l.z.WithLevel(level).Str("event", event))
-	failure(e, f).Time("next", next).Msg(f.Explanation().Title)
+	l.failure(e, f).Time("next", next).Msg(l.explain(f).Title)
 }
 
 // Failed tells that recipients will not get the message: it was refused for
 // good, or is too old.
 func (l *Log) Failed(m Mail, f *explain.Failure) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
-	failure(e, f).Msg(f.Explanation().Title)
+	l.failure(e, f).Msg(l.explain(f).Title)
 }
 
 // GivenUp tells that recipients will not get the message because it is too old;
 // f is the last failure.
 func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
-	failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), f.Explanation().Title))
+	l.failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
 }
 
 // Uncertain tells, after a restart, that a delivery was under way when the
@@ -72,7 +72,7 @@ func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 func (l *Log) Uncertain(m Mail) {
 	f := explain.Explain(explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot})
 	e := m.fields(l.z.Warn().Str("event", "delivery.uncertain"))
-	failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
+	l.failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
 }
 
 // levelOf is error where the operator must act, else warn.

@@ -28,11 +28,14 @@ import (
 type Options struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "json", "console", or "auto": console on a terminal
+
+	Language explain.Language // of explanations; "" = English
 }
 
 // A Log writes mail events. Its methods may be called from any goroutine.
 type Log struct {
-	z zerolog.Logger
+	z        zerolog.Logger
+	language explain.Language
 }
 
 // New makes a log that writes to w.
@@ -44,7 +47,7 @@ func New(w io.Writer, o Options) *Log {
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
-	return &Log{z: zerolog.New(w).Level(level).Hook(clock{})}
+	return &Log{z: zerolog.New(w).Level(level).Hook(clock{}), language: o.Language}
 }
 
 // clock gives each line its time, to the millisecond: lines of one second
@@ -116,13 +119,15 @@ func (m Mail) fields(e *zerolog.Event) *zerolog.Event {
 }
 
 // failure writes where it failed, why, what that means and what to do.
-func failure(e *zerolog.Event, f *explain.Failure) *zerolog.Event {
+func (l *Log) failure(e *zerolog.Event, f *explain.Failure) *zerolog.Event {
 	where(e, f)
 	if f.Reply == nil {
-		return words(e, f, 0, explain.EnhancedCode{})
+		return l.words(e, f, 0, explain.EnhancedCode{})
 	}
-	return words(e, f, f.Reply.Code, f.Reply.Enhanced)
+	return l.words(e, f, f.Reply.Code, f.Reply.Enhanced)
 }
+
+func (l *Log) explain(f *explain.Failure) explain.Explanation { return f.ExplanationIn(l.language) }
 
 func where(e *zerolog.Event, f *explain.Failure) {
 	way(e, f.Candidate)
@@ -132,7 +137,7 @@ func where(e *zerolog.Event, f *explain.Failure) {
 	e.Str("cause", string(f.Cause))
 }
 
-func words(e *zerolog.Event, f *explain.Failure, code int, enhanced explain.EnhancedCode) *zerolog.Event {
+func (l *Log) words(e *zerolog.Event, f *explain.Failure, code int, enhanced explain.EnhancedCode) *zerolog.Event {
 	if code != 0 {
 		e.Int("code", code)
 	}
@@ -144,7 +149,7 @@ func words(e *zerolog.Event, f *explain.Failure, code int, enhanced explain.Enha
 	} else if f.Err != nil {
 		e.Str("error", f.Err.Error())
 	}
-	x := f.Explanation()
+	x := l.explain(f)
 	return e.Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
 }
 

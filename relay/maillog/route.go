@@ -51,8 +51,8 @@ func (l *Log) Selected(route string, chosen explain.Candidate, left []*explain.F
 	way(e, chosen)
 	message := "mail goes out over " + chosen.String()
 	if len(left) > 0 {
-		candidates(e, left)
-		x := left[0].Explanation()
+		l.candidates(e, left)
+		x := l.explain(left[0])
 		e.Str("stage", string(left[0].Stage)).Str("cause", string(left[0].Cause)).
 			Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
 		message += ", because " + left[0].Candidate.String() + " failed: " + x.Title
@@ -72,19 +72,19 @@ func (l *Log) RouteHeld(route string, f *explain.Failure, next time.Time, waitin
 
 func (l *Log) trouble(event string, level zerolog.Level, route string, f *explain.Failure, next time.Time, waiting int) {
 	e := l.z.WithLevel(level).Str("event", event).Str("route", route)
-	failure(e, f)
+	l.failure(e, f)
 	if len(f.Candidates) > 0 {
-		candidates(e, f.Candidates)
+		l.candidates(e, f.Candidates)
 	}
-	e.Int("waiting", waiting).Time("next", next).Msg(f.Explanation().Title)
+	e.Int("waiting", waiting).Time("next", next).Msg(l.explain(f).Title)
 }
 
 // Limited tells that the smart host bears fewer connections than were open;
 // slots are how many are used from now on.
 func (l *Log) Limited(route string, f *explain.Failure, slots int) {
 	e := l.z.Info().Str("event", "upstream.limited").Str("route", route)
-	failure(e, f).Int("connections", slots).
-		Msg(fmt.Sprintf("using at most %d connections: %s", slots, f.Explanation().Title))
+	l.failure(e, f).Int("connections", slots).
+		Msg(fmt.Sprintf("using at most %d connections: %s", slots, l.explain(f).Title))
 }
 
 // Recovered tells that a route works again.
@@ -95,10 +95,10 @@ func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration
 }
 
 // candidates writes one object for each way in that failed.
-func candidates(e *zerolog.Event, failures []*explain.Failure) {
+func (l *Log) candidates(e *zerolog.Event, failures []*explain.Failure) {
 	all := zerolog.Arr()
 	for _, f := range failures {
-		all.Dict(failure(zerolog.Dict(), f))
+		all.Dict(l.failure(zerolog.Dict(), f))
 	}
 	e.Array("candidates", all)
 }
@@ -116,7 +116,7 @@ func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took ti
 
 // SpoolFull tells that no mail can be taken until there is room.
 func (l *Log) SpoolFull(f *explain.Failure) {
-	failure(l.z.Error().Str("event", "spool.full"), f).Msg(f.Explanation().Title)
+	l.failure(l.z.Error().Str("event", "spool.full"), f).Msg(l.explain(f).Title)
 }
 
 // SpoolFree tells that SpoolFull is over.

@@ -77,6 +77,8 @@ type Options struct {
 	Routes []Route // the first whose Senders match is used, else the last
 	Spool  *spool.Spool
 	Log    *maillog.Log
+
+	Language explain.Language // of explanations in answers and records; "" = English
 }
 
 // A Queue delivers what is submitted to it. Run must run while it is used.

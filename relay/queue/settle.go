@@ -187,7 +187,7 @@ func (q *Queue) moveFailed(a *account) error {
 	st := *a.stored
 	st.Envelope.To = recipients(failed)
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(failed, now))
+	st.Attempts = remember(st.Attempts, attempts(failed, now, q.o.Language))
 	if err := q.o.Spool.Fail(&st); err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	now := time.Now()
 	st := *a.stored
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(o.kept, now))
+	st.Attempts = remember(st.Attempts, attempts(o.kept, now, q.o.Language))
 	st.Envelope.To = recipients(o.kept)
 	st.Due = now.Add(q.pause(o, i.attempts+1))
 	if !a.told {
@@ -277,11 +277,11 @@ func sameWords(a, b *explain.Failure) bool {
 }
 
 // attempts are the records of an attempt, one for each way in which it failed.
-func attempts(refusals []refusal, now time.Time) []spool.Attempt {
+func attempts(refusals []refusal, now time.Time, language explain.Language) []spool.Attempt {
 	var records []spool.Attempt
 	for _, group := range byFailure(refusals) {
 		f := group[0].failure
-		e := f.Explanation()
+		e := f.ExplanationIn(language)
 		a := spool.Attempt{
 			Time: now, Candidate: f.Candidate.String(), Stage: string(f.Stage),
 			Cause: string(f.Cause), Explanation: e.Title + " " + e.Meaning, Fix: e.Fix,

@@ -172,7 +172,7 @@ func (q *Queue) notStored(d *spool.Draft, err error) Answer {
 		return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
 	}
 	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
-	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.Explanation().Title + " Please send it again later."}
+	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.ExplanationIn(q.o.Language).Title + " Please send it again later."}
 	q.o.Log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
 	return a
 }
@@ -183,7 +183,7 @@ func (q *Queue) refuse(mail maillog.Mail, f *explain.Failure, code int) Answer {
 	if f.Reply != nil && f.Reply.Class() == code/100 && f.Reply.Code != 421 {
 		code = f.Reply.Code
 	}
-	e := f.Explanation()
+	e := f.ExplanationIn(q.o.Language)
 	lines := []string{e.Title, e.Fix}
 	if f.Reply != nil {
 		lines = append(lines, fmt.Sprintf("%s said: %s", f.Candidate.Host, f.Reply.Line()))

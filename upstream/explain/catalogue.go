@@ -2,10 +2,10 @@ package explain
 
 import (
 	_ "embed"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -59,13 +59,16 @@ type catalogueRow struct {
 	Permanent string
 	Enhanced  string
 	Depth     int
+	Stage     Stage
 }
 
 var (
 	//go:embed catalogue.toml
 	catalogueData string
 	//go:embed catalogue.en.toml
-	textData string
+	englishData string
+	//go:embed catalogue.id.toml
+	indonesianData string
 )
 
 // catalogue is read when the first failure is explained. The data is part of
@@ -78,12 +81,6 @@ var catalogue = sync.OnceValue(func() map[Cause]catalogueRow {
 		rows[r.Name] = r
 	}
 	return rows
-})
-
-var texts = sync.OnceValue(func() map[string]Explanation {
-	var file map[string]Explanation
-	mustDecode(textData, &file)
-	return file
 })
 
 func mustDecode(data string, v any) {
@@ -110,13 +107,22 @@ func row(c Cause) catalogueRow {
 	return catalogue()[Unknown]
 }
 
-// class is the first digit of the reply, 0 without one.
-func (f *Failure) class() int {
-	if f.Reply == nil {
-		return 0
+// code is that of the reply, or of the one that another program quotes in its
+// error line; 0 if the server said nothing.
+func (f *Failure) code() int {
+	if f.Reply != nil {
+		return f.Reply.Code
 	}
-	return f.Reply.Class()
+	var line pasted
+	if errors.As(f.Err, &line) {
+		code, _, _, _ := quotedReply(string(line))
+		return code
+	}
+	return 0
 }
+
+// class is the first digit of the code, 0 without one.
+func (f *Failure) class() int { return f.code() / 100 }
 
 // beforeMail tells that the session had not come to the message yet.
 func (f *Failure) beforeMail() bool {
@@ -151,18 +157,19 @@ func (f *Failure) Verdict() Verdict {
 // outOfStep tells that the server did not understand the dialogue, which says
 // nothing of the message.
 func (f *Failure) outOfStep() bool {
-	return f.Reply != nil && (f.Reply.Code == 500 || f.Reply.Code == 502 || f.Reply.Code == 503)
+	return f.code() == 500 || f.code() == 502 || f.code() == 503
 }
 
-// Permanent tells that waiting alone will not help.
+// Permanent tells that waiting alone will not help: the cause says so, or the
+// code does, or the server puts off with a 4xx what only a person can mend.
 func (f *Failure) Permanent() bool {
 	switch row(f.Cause).Permanent {
 	case "yes":
 		return true
 	case "no":
-		return false
+		return f.lasts()
 	}
-	return f.class() != 4
+	return f.class() != 4 || f.lasts()
 }
 
 // Scope says what the failure is about. A server that closes the session, or
@@ -173,9 +180,9 @@ func (f *Failure) Scope() Scope {
 	switch {
 	case f.Cause == DeliveryUncertain:
 		return ScopeMessage
-	case f.Cause == ServerBusy && f.class() == 4 && f.Reply.Code != 421 && !f.beforeMail():
+	case f.Cause == ServerBusy && f.class() == 4 && f.code() != 421 && !f.beforeMail():
 		return ScopeMessage // it puts off this message, not the session
-	case f.beforeMail(), f.Reply != nil && f.Reply.Code == 421:
+	case f.beforeMail(), f.code() == 421:
 		return ScopeRoute
 	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
 		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much
@@ -199,77 +206,4 @@ func (f *Failure) Enhanced() EnhancedCode {
 	s, _ := strconv.Atoi(subject)
 	d, _ := strconv.Atoi(detail)
 	return EnhancedCode{class, s, d}
-}
-
-// Explanation is the failure in words, with what was observed filled in.
-func (f *Failure) Explanation() Explanation {
-	text, ok := texts()[string(f.Cause)+f.variant()]
-	if !ok {
-		text = texts()[string(f.Cause)]
-	}
-	fill := strings.NewReplacer(f.placeholders()...)
-	return Explanation{
-		Title: fill.Replace(text.Title), Meaning: fill.Replace(text.Meaning), Fix: fill.Replace(text.Fix),
-		Actor: row(f.Cause).Actor,
-	}
-}
-
-// variant names the text that fits better than the cause's own, if there is one.
-func (f *Failure) variant() string {
-	switch {
-	case f.Fact(FactInjected) != "":
-		return "/injected"
-	case f.Cause == Unknown && f.Reply == nil && f.Candidate.Host == "":
-		return "/local"
-	case f.everywhere():
-		return "/everywhere"
-	}
-	return ""
-}
-
-// placeholders are pairs of a name in braces and what it stands for here.
-func (f *Failure) placeholders() []string {
-	or := func(value, otherwise string) string {
-		if value == "" {
-			return otherwise
-		}
-		return printable(value)
-	}
-	list := func(value, otherwise string) string {
-		return or(strings.Join(strings.Fields(value), ", "), otherwise)
-	}
-	port := ""
-	if f.Candidate.Port != 0 {
-		port = strconv.Itoa(f.Candidate.Port)
-	}
-	return []string{
-		"{host}", or(f.Candidate.Host, "the provider"),
-		"{port}", or(port, "587"),
-		"{recipient}", or(string(f.Recipient), "the recipient"),
-		"{names}", list(f.Fact(FactCertNames), "another name"),
-		"{issuer}", or(f.Fact(FactCertIssuer), "not known here"),
-		"{from}", or(day(f.Fact(FactCertNotBefore)), "an unknown day"),
-		"{until}", or(day(f.Fact(FactCertNotAfter)), "an unknown day"),
-		"{offered}", list(f.Fact(FactAuthOffered), "none"),
-		"{wanted}", list(f.Fact(FactAuthWanted), "none of them"),
-	}
-}
-
-// day is the date of an RFC 3339 time.
-func day(s string) string {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return ""
-	}
-	return t.Format(time.DateOnly)
-}
-
-// printable keeps what others said from breaking a line of ours.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -35,14 +35,16 @@ func TestCatalogueIsComplete(t *testing.T) {
 		delete(declared, c)
 		f := explain.Explain(explain.Failure{Cause: c})
 		whole := explain.Explain(explain.Failure{Cause: c, Candidates: []*explain.Failure{f, f}})
-		for _, e := range []explain.Explanation{f.Explanation(), whole.Explanation()} {
-			for _, text := range []string{e.Title, e.Meaning, e.Fix} {
-				if strings.ContainsAny(text, "{}\n") || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") && !strings.HasSuffix(text, ".)") {
-					t.Errorf("%s: not a sentence without holes: %q", c, text)
+		for _, l := range explain.Languages() {
+			for _, e := range []explain.Explanation{f.ExplanationIn(l), whole.ExplanationIn(l)} {
+				for _, text := range []string{e.Title, e.Meaning, e.Fix} {
+					if strings.ContainsAny(text, "{}\n") || !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") && !strings.HasSuffix(text, ".)") {
+						t.Errorf("%s: not a sentence without holes: %q", c, text)
+					}
 				}
-			}
-			if e.Actor == "" {
-				t.Errorf("%s: nobody must act", c)
+				if e.Actor == "" {
+					t.Errorf("%s: nobody must act", c)
+				}
 			}
 		}
 		switch f.Verdict() {

@@ -8,14 +8,17 @@
 //     speaks for all candidates of a route.
 //   - Failure.Verdict says what becomes of the mail, Scope what the failure is
 //     about, Elsewhere whether another candidate may do better.
-//   - Failure.Explanation is the words for log, reply and page.
+//   - Failure.Explanation is the words for log, reply and page, in a Language;
+//     Failure.Details is all of it as people read it.
 //
 // Reading order: cause.go (the names), failure.go and reply.go (the values),
 // explain.go (from what was seen to the cause), catalogue.go (from the cause
-// to policy and words; its data are catalogue.toml and catalogue.en.toml),
+// to policy; its data is catalogue.toml), words.go (from the cause and what is
+// known to words; its data are catalogue.en.toml and catalogue.id.toml),
 // rules.go (from a server's words to the cause; its data is rules.toml, and
-// phrases.go makes that fast), and text.go (the same for what people paste). A new text is a new rule in the
-// data, a new cause a row in each file; no code.
+// phrases.go makes that fast), and text.go (the same for what people paste).
+// A new text is a new rule in the data, a new cause a row in each file; no
+// code.
 package explain
 
 import (

@@ -27,6 +27,14 @@ const (
 	StageDot      Stage = "dot"
 )
 
+// Stages lists all stages, in the order in which a session passes them.
+func Stages() []Stage {
+	return []Stage{
+		StageDNS, StageConnect, StageGreeting, StageEHLO, StageSTARTTLS, StageTLS,
+		StageAuth, StageMail, StageRcpt, StageData, StageDot,
+	}
+}
+
 // TLSMode is how a candidate is encrypted.
 type TLSMode string
 
@@ -85,6 +93,10 @@ const (
 	FactCertNotAfter  = "certificate valid until"
 	FactOAuthError    = "oauth error" // the JSON after a 334
 	FactInjected      = "injected"    // what came unasked behind the STARTTLS reply
+	FactNearestHost   = "nearest host"
+	FactOtherPorts    = "other ports"    // ports of the provider that are not among the candidates, blank separated
+	FactUserKind      = "user name kind" // what the provider wants for a user name, in words
+	FactPasswordKind  = "password kind"  // and for a password
 )
 
 // A Failure explains why one attempt over one candidate, or over all of them,

@@ -2,6 +2,7 @@ package explain
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -35,32 +36,38 @@ type rule struct {
 
 // rules is compiled at its first use: most programs that link this package
 // deliver more often than they fail.
-var rules = sync.OnceValue(func() []rule {
-	list, err := readRules(rulesTOML)
+var rules = sync.OnceValue(func() *ruleBook {
+	book, err := readRules(rulesTOML)
 	if err != nil {
 		panic("explain: rules.toml: " + err.Error())
 	}
-	return list
+	return book
 })
 
-// readRules decodes and compiles a list of rules.
-func readRules(data string) ([]rule, error) {
-	var file struct {
-		Rule []rule `toml:"rule"`
-	}
-	meta, err := toml.Decode(data, &file)
+// A ruleBook is the content of rules.toml.
+type ruleBook struct {
+	Rules   []rule `toml:"rule"`    // the first that fits names the cause
+	Lasting []rule `toml:"lasting"` // one that fits makes a 4xx of its cause permanent
+}
+
+// readRules decodes and compiles the rules.
+func readRules(data string) (*ruleBook, error) {
+	var book ruleBook
+	meta, err := toml.Decode(data, &book)
 	if err != nil {
 		return nil, err
 	}
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	for i := range file.Rule {
-		if err := file.Rule[i].compile(); err != nil {
-			return nil, fmt.Errorf("rule %d (%s): %w", i+1, file.Rule[i].Cause, err)
+	for name, list := range map[string][]rule{"rule": book.Rules, "lasting": book.Lasting} {
+		for i := range list {
+			if err := list[i].compile(); err != nil {
+				return nil, fmt.Errorf("%s %d (%s): %w", name, i+1, list[i].Cause, err)
+			}
 		}
 	}
-	return file.Rule, nil
+	return &book, nil
 }
 
 // compile compiles the patterns of r; those on codes and names are anchored.
@@ -109,9 +116,21 @@ func (r *rule) fits(q *question) bool {
 func (r *rule) at(s Stage) bool { return slices.Contains(r.Stages, s) }
 
 // causeOf finds the cause of a reply or error line from its words and codes.
-// Unknown when nothing fits. Without a code, one inside the text counts: other
-// programs quote the server in their own error lines.
+// Unknown when nothing fits.
 func causeOf(stage Stage, code int, enhanced EnhancedCode, provider, text string) Cause {
+	q := ask(stage, code, enhanced, provider, text)
+	list := rules().Rules
+	for i := range list {
+		if list[i].fits(&q) {
+			return list[i].Cause
+		}
+	}
+	return Unknown
+}
+
+// ask makes a question of what was said. Without a code, one inside the text
+// counts: other programs quote the server in their own error lines.
+func ask(stage Stage, code int, enhanced EnhancedCode, provider, text string) question {
 	said := text
 	if code == 0 {
 		if c, e, words, ok := quotedReply(clip(text)); ok {
@@ -122,18 +141,34 @@ func causeOf(stage Stage, code int, enhanced EnhancedCode, provider, text string
 	if stage == "" {
 		stages = stagesOf(code, text)
 	}
-	q := question{
+	return question{
 		stages:   stages,
 		code:     fmt.Sprintf("%03d", code),
 		enhanced: enhanced.String(),
 		provider: strings.ToLower(provider),
 		words:    normalise(said),
 	}
-	list := rules()
+}
+
+// lasts tells that a 4xx puts off what no waiting will mend.
+func (f *Failure) lasts() bool {
+	if f.class() != 4 {
+		return false
+	}
+	var (
+		line pasted
+		q    question
+	)
+	if f.Reply != nil {
+		q = ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
+	} else if errors.As(f.Err, &line) {
+		q = ask(f.Stage, 0, EnhancedCode{}, f.Provider, string(line))
+	}
+	list := rules().Lasting
 	for i := range list {
-		if list[i].fits(&q) {
-			return list[i].Cause
+		if list[i].Cause == f.Cause && list[i].fits(&q) {
+			return true
 		}
 	}
-	return Unknown
+	return false
 }

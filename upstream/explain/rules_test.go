@@ -61,7 +61,7 @@ func TestRules(t *testing.T) {
 	digits := regexp.MustCompile(`[0-9]{4}`)
 	addr := regexp.MustCompile(`\w@\w`)
 	upper := regexp.MustCompile(`(^|[^\\])[A-Z]`)
-	for i, r := range rules() {
+	for i, r := range rules().Rules {
 		if !slices.Contains(known, r.Cause) {
 			t.Errorf("rule %d: no cause %q", i+1, r.Cause)
 		}
@@ -106,7 +106,7 @@ func TestPhrases(t *testing.T) {
 			texts = append(texts, line)
 		}
 	}
-	for i, r := range rules() {
+	for i, r := range rules().Rules {
 		if r.words == nil {
 			continue
 		}
@@ -129,6 +129,56 @@ func TestReadRulesErrors(t *testing.T) {
 		if _, err := readRules(data); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("readRules(%q): got error %v, want one with %q", data, err, want)
 		}
+	}
+}
+
+// The digit alone misleads whoever decides to wait: quotas are refused with
+// 5xx, and what only a person can mend with 4xx.
+func TestPermanent(t *testing.T) {
+	const floor = 0.99
+	data, err := os.ReadFile("testdata/failures.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, hits := 0, 0
+	for line := range strings.Lines(string(data)) {
+		var c struct {
+			ID, Provider, Text string
+			Stage              Stage
+			Permanent          bool
+		}
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatal(err)
+		}
+		total++
+		f := FromText(c.Text, c.Stage, c.Provider)
+		if f.Permanent() == c.Permanent {
+			hits++
+			continue
+		}
+		t.Logf("%s, %s at %s: %s, got %v: %q", c.ID, c.Provider, c.Stage, f.Cause, f.Permanent(), c.Text)
+	}
+	t.Logf("%d of %d", hits, total)
+	if float64(hits) < floor*float64(total) {
+		t.Errorf("only %d of %d are right; -v shows which are not", hits, total)
+	}
+}
+
+// A rule on what lasts must be about a known cause and fit its own example.
+func TestLasting(t *testing.T) {
+	for i, r := range rules().Lasting {
+		if !slices.Contains(Causes(), r.Cause) {
+			t.Errorf("lasting %d: no cause %q", i+1, r.Cause)
+		}
+		f := FromText(r.Example, "", "")
+		f.Cause = r.Cause
+		if !f.Permanent() || f.class() != 4 {
+			t.Errorf("lasting %d (%s) does not fit %q", i+1, r.Cause, r.Example)
+		}
+	}
+	quoted := FromText("Error: Message failed: 450 4.7.1 Greylisted", "", "")
+	if quoted.Permanent() {
+		t.Errorf("a quoted 4xx is permanent: %s", quoted.Cause)
 	}
 }
 

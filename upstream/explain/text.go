@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,20 +11,38 @@ import (
 // far shorter.
 const maxText = 8 << 10
 
+// pasted is an error line of some program, of which only the text is known.
+type pasted string
+
+func (p pasted) Error() string { return string(p) }
+
 // FromText explains a text as it stands in a log or was pasted: an SMTP reply,
 // or the error line of any program. Stage and provider may be "" when they are
-// not known. The text is kept: as Reply, or as Err when it is none.
+// not known; the stage is then inferred where the text leaves no doubt. The
+// text is kept: as Reply, or as Err when it is none.
 func FromText(text string, stage Stage, provider string) *Failure {
 	f := Failure{Stage: stage, Provider: provider}
 	if r, ok := ParseReply(text); ok {
 		f.Reply = r
 		f.Cause = causeOf(stage, r.Code, r.Enhanced, provider, strings.Join(r.Lines, "\n"))
-		return Explain(f)
+	} else {
+		text = strings.TrimSpace(clip(text))
+		f.Err = pasted(text)
+		f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, text)
 	}
-	text = clip(text)
-	f.Err = errors.New(strings.TrimSpace(text))
-	f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, text)
-	return Explain(f)
+	if stage == "" {
+		f.Stage = stageOf(f.code(), text, f.Cause)
+	}
+	return &f
+}
+
+// stageOf is the stage that a text of unknown origin was most likely said at,
+// "" where it could be any.
+func stageOf(code int, text string, c Cause) Stage {
+	if stages := stagesOf(code, text); len(stages) > 0 && len(stages) < 3 {
+		return stages[0]
+	}
+	return row(c).Stage
 }
 
 // ParseReply reads an SMTP reply as it is pasted: "550-5.1.1 no\n550 5.1.1
