@@ -36,7 +36,13 @@ type Provider struct {
 	// encrypted; port 25 is among them only where there is no other.
 	Candidates []Candidate `toml:"candidates"`
 
+	// Domains are those of its users' addresses, and MX the hosts to which
+	// domains of other people point that have their mail there.
+	Domains []Pattern `toml:"domains"`
+	MX      []Pattern `toml:"mx"`
+
 	Auth     []string `toml:"auth"`     // mechanisms seen after TLS; its EHLO reply decides
+	Login    string   `toml:"login"`    // the user name that is everybody's; "@" is each one's address, "" not known
 	Username string   `toml:"username"` // what it wants for a user name, in words
 	Password string   `toml:"password"` // and for a password
 

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"kurir/upstream/discover"
+	"kurir/upstream/provider"
+)
+
+const initUsage = `usage:
+  kurir init --email ADDRESS    find the server of an address, and write a config
+  kurir init --provider NAME    take a known provider; --provider list shows them
+options:
+  --output FILE                 the file to write, instead of kurir.toml
+  --force                       replace the file if it is there already
+The password is asked for, or is the first line of the standard input. It goes
+into a file of its own, beside FILE.
+`
+
+// initOptions are what kurir init was told.
+type initOptions struct {
+	provider, email, output string
+	force                   bool
+}
+
+// initConfig writes a configuration for a provider or an email address.
+func initConfig(args []string, stdin *os.File, stdout, stderr io.Writer) int {
+	var o initOptions
+	flags := flag.NewFlagSet("kurir init", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, initUsage) }
+	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`")
+	flags.StringVar(&o.email, "email", "", "the `ADDRESS` that sends")
+	flags.StringVar(&o.output, "output", "kurir.toml", "the `FILE` to write")
+	flags.BoolVar(&o.force, "force", false, "replace the file")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	switch {
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "kurir init: %q is too much; it takes flags only\n", flags.Arg(0))
+		return exitUsage
+	case o.provider == "list":
+		listProviders(stdout)
+		return exitOK
+	case o.output == "" || !utf8.ValidString(o.output):
+		fmt.Fprintln(stderr, "kurir init: --output is not the name of a file")
+		return exitUsage
+	}
+
+	err := o.run(&prompter{in: stdin, out: stderr}, stdout)
+	var (
+		address *discover.AddressError
+		unknown *discover.UnknownProviderError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &unknown):
+		fmt.Fprintf(stderr, "kurir init: %v\nkurir init --provider list shows all names; for any other provider give --email ADDRESS.\n", err)
+		return exitUsage
+	case errors.Is(err, errNothingGiven):
+		fmt.Fprintf(stderr, "kurir init: %v\n\n%s", err, initUsage)
+		return exitUsage
+	case errors.As(err, &address):
+		fmt.Fprintf(stderr, "kurir init: %v\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "kurir init: %v\n", err)
+	return exitFailed
+}
+
+var errNothingGiven = errors.New("give an email address or a provider")
+
+// run finds the server, asks for what cannot be found, and writes the files.
+// Nobody has to type a password before it is clear that a file may be written.
+func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
+	if o.provider == "" && o.email == "" {
+		var err error
+		if o.email, err = ask.line("Email address: "); err != nil {
+			return err
+		}
+		if o.email == "" {
+			return errNothingGiven
+		}
+	}
+	f, err := o.find()
+	if err != nil {
+		return err
+	}
+	files := newConfigFiles(o)
+	if err := files.free(files.config); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, headline(f))
+	for _, note := range notes(f) {
+		fmt.Fprintln(stdout, note)
+	}
+	if f.Host == "" {
+		if f.Host, err = ask.line("Host: "); err != nil {
+			return err
+		}
+	}
+	if f.Username == "" {
+		if f.Username, err = ask.line("User name (" + wantedUsername(f) + "): "); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(stdout, "User name:", f.Username)
+	}
+	fmt.Fprintln(stdout, "Password:", wantedPassword(f)+".")
+	password, err := ask.password()
+	if err != nil {
+		return err
+	}
+	if err := files.write(configText(f, filepath.Base(files.password)), password); err != nil {
+		return err
+	}
+	files.report(stdout, f, password != "")
+	return nil
+}
+
+// find looks where it was told to look, until it is interrupted.
+func (o *initOptions) find() (discover.Finding, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if o.provider != "" {
+		return discover.FromProvider(o.provider, o.email)
+	}
+	return discover.FromAddress(ctx, o.email, discover.Options{})
+}
+
+// listProviders prints the names that --provider takes.
+func listProviders(stdout io.Writer) {
+	for _, p := range provider.All() {
+		fmt.Fprintf(stdout, "%-17s %s", p.Name, p.Title)
+		if len(p.Aliases) > 0 {
+			fmt.Fprintf(stdout, " (also: %s)", strings.Join(p.Aliases, ", "))
+		}
+		fmt.Fprintln(stdout)
+	}
+}
+
+// headline says in one line what was found, and how.
+func headline(f discover.Finding) string {
+	found := f.Host + ", " + ways(f)
+	switch f.How {
+	case discover.ByName:
+		switch {
+		case f.Host == "" && len(f.Provider.Hosts) > 0:
+			found = ownHost(f.Provider) + " with your region in it, " + ways(f)
+		case f.Host == "":
+			found = "a host with a name of your own, " + ways(f)
+		}
+		return f.Provider.Title + ": " + found
+	case discover.ByDomain:
+		return f.Domain + " is " + f.Provider.Title + ": " + found
+	case discover.ByMX:
+		return fmt.Sprintf("%s has its mail at %s (MX %s): %s", f.Domain, f.Provider.Title, f.Source, found)
+	case discover.BySRV:
+		return fmt.Sprintf("%s names its server in DNS (%s): %s", f.Domain, f.Source, found)
+	case discover.ByAutoconfig:
+		return fmt.Sprintf("%s names its server (%s): %s", f.Domain, f.Source, found)
+	}
+	return fmt.Sprintf("%s names no server, so this is a guess, a usual name: %s", f.Domain, found)
+}
+
+// ownHost shows the form of a provider's hosts that differ by customer.
+func ownHost(p *provider.Provider) string { return strings.ReplaceAll(p.Hosts[0], "*", "REGION") }
+
+// ways are the ways in that Kurir will try, in their order.
+func ways(f discover.Finding) string {
+	if f.Candidate.Port != 0 {
+		return way(f.Candidate)
+	}
+	candidates := []provider.Candidate{{Port: 587, TLS: "starttls"}, {Port: 465, TLS: "implicit"}}
+	if f.Provider != nil {
+		candidates = f.Provider.Candidates
+	}
+	var list []string
+	for _, c := range candidates {
+		list = append(list, way(c))
+	}
+	const most = 3
+	if len(list) > most {
+		list = append(list[:most], "others")
+	}
+	return strings.Join(list, ", then ")
+}
+
+func way(c provider.Candidate) string {
+	if c.TLS == "implicit" {
+		return fmt.Sprintf("%d implicit TLS", c.Port)
+	}
+	return fmt.Sprintf("%d STARTTLS", c.Port)
+}
+
+// notes are what a person should know or do about a finding.
+func notes(f discover.Finding) (list []string) {
+	if f.Similar != "" {
+		list = append(list, "Did you mean "+f.Similar+"?")
+	}
+	if f.Trouble != nil {
+		list = append(list, fmt.Sprintf("DNS did not answer (%v), so the server could not really be looked up; try again later.", f.Trouble))
+	}
+	if f.How == discover.ByGuess && f.MX != "" && f.MX != f.Host {
+		list = append(list, "If that host does not work, try "+f.MX+", which receives the domain's mail.")
+	}
+	if f.Foreign {
+		list = append(list, f.Host+" is outside of "+f.Domain+", and DNS can be forged: use it only if you know it as your provider.")
+	}
+	if f.Provider != nil && tokensOnly(f.Provider) {
+		list = append(list, f.Provider.Title+" takes no passwords, and Kurir signs in with passwords: use another provider for it.")
+	}
+	return list
+}
+
+// tokensOnly tells whether a provider takes nothing but OAuth2 tokens.
+func tokensOnly(p *provider.Provider) bool {
+	return len(p.Auth) > 0 && !slices.ContainsFunc(p.Auth, func(mechanism string) bool {
+		return mechanism != "XOAUTH2" && mechanism != "OAUTHBEARER"
+	})
+}
+
+func wantedUsername(f discover.Finding) string {
+	if f.Provider == nil {
+		return "the full address"
+	}
+	return f.Provider.Username
+}
+
+func wantedPassword(f discover.Finding) string {
+	if f.Provider == nil {
+		return "that of the mailbox; an app password if the provider has such"
+	}
+	return f.Provider.Password
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kurir/upstream/discover"
+)
+
+// configText is the configuration for a finding. What is not known is a
+// comment that shows how to write it: a placeholder in its place would sign in
+// as somebody else.
+func configText(f discover.Finding, passwordFile string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Kurir's settings. config.example.toml explains every other key; those that\n"+
+		"# are not here have their defaults.\n\n[upstream]\n# %s.\n", headline(f))
+	switch {
+	case f.Host != "":
+		fmt.Fprintf(&b, "host = %s\n", tomlString(f.Host))
+	case len(f.Provider.Hosts) > 0:
+		fmt.Fprintf(&b, "# Put your region in place of REGION, and remove the # in front of host.\n#host = %s\n", tomlString(ownHost(f.Provider)))
+	default:
+		fmt.Fprint(&b, "# Write the name of your server, and remove the # in front of host.\n#host = \"mail.example.com\"\n")
+	}
+	if f.How == discover.ByGuess && f.MX != "" && f.MX != f.Host {
+		fmt.Fprintf(&b, "#host = %s # if the other one does not work\n", tomlString(f.MX))
+	}
+	if p := f.Provider; p != nil && len(p.Hosts) == 0 {
+		fmt.Fprintf(&b, "provider = %s\n", tomlString(p.Name)) // the host does not tell it
+	}
+	if f.Candidate.Port != 0 {
+		fmt.Fprintf(&b, "\n# The port is an unusual one, so that Kurir has to be told.\nport = %d\ntls = %s\n",
+			f.Candidate.Port, tomlString(string(f.Candidate.TLS)))
+	}
+	fmt.Fprintf(&b, "\n# Wanted: %s.\n", wantedUsername(f))
+	if f.Username != "" {
+		fmt.Fprintf(&b, "username = %s\n", tomlString(f.Username))
+	} else {
+		fmt.Fprint(&b, "# Write it here, and remove the # in front of username.\n#username = \"you@example.com\"\n")
+	}
+	fmt.Fprintf(&b, "\n# A file, beside this one, with nothing in it but the password. Wanted:\n# %s.\npassword_file = %s\n",
+		wantedPassword(f), tomlString(passwordFile))
+	return b.String()
+}
+
+// tomlString writes a basic string (TOML 1.0), whatever is in it.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, "\\u%04X", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// configFiles are the paths of a configuration and of its password.
+type configFiles struct {
+	config, password string
+	force            bool // replace what is there
+}
+
+func newConfigFiles(o *initOptions) configFiles {
+	return configFiles{o.output, strings.TrimSuffix(o.output, ".toml") + ".password", o.force}
+}
+
+// An existsError is a file that nobody has allowed to replace.
+type existsError struct{ path string }
+
+func (e *existsError) Error() string {
+	return e.path + " is there already; give another --output FILE, or --force to replace it"
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// free sees that one of the files may be written.
+func (c configFiles) free(path string) error {
+	if !c.force && exists(path) {
+		return &existsError{path}
+	}
+	return nil
+}
+
+// write creates both files, each whole or not at all; the password comes
+// first, so that no configuration points to nothing. Without a password its
+// file stays as it is.
+func (c configFiles) write(config, password string) error {
+	if password != "" {
+		if err := c.writeOne(c.password, password+"\n"); err != nil {
+			return err
+		}
+	}
+	err := c.writeOne(c.config, config)
+	if err != nil && password != "" && !c.force {
+		_ = os.Remove(c.password) // it was made a moment ago; the error is about the other
+	}
+	return err
+}
+
+// writeOne creates a file that only its owner may read.
+func (c configFiles) writeOne(path, text string) error {
+	if err := c.free(path); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".kurir-*") // with mode 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // it is gone already after a rename
+	_, err = io.WriteString(f, text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if !c.force {
+		switch err := os.Link(f.Name(), path); { // unlike a rename it never replaces
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrExist):
+			return &existsError{path}
+		} // not every file system has links
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// report says what was written, what is left to do, and what comes next.
+func (c configFiles) report(stdout io.Writer, f discover.Finding, hasPassword bool) {
+	switch {
+	case hasPassword:
+		fmt.Fprintf(stdout, "\nWritten: %s, and the password in %s. Only you can read them.\n", c.config, c.password)
+	case exists(c.password):
+		fmt.Fprintf(stdout, "\nWritten: %s. The password is the one that %s has.\n", c.config, c.password)
+	default:
+		fmt.Fprintf(stdout, "\nWritten: %s. Now type the password, then Enter and Ctrl-D, into\n\n  install -m 0600 /dev/stdin %s\n", c.config, shellWord(c.password))
+	}
+	var missing []string
+	if f.Host == "" {
+		missing = append(missing, "host")
+	}
+	if f.Username == "" {
+		missing = append(missing, "username")
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(stdout, "\nStill to be written in %s: %s.\n", c.config, strings.Join(missing, " and "))
+	}
+	fmt.Fprintf(stdout, "\nNext: kurir check --config %s\n", shellWord(c.config))
+}
+
+// shellWord quotes a path where a shell would not take it for one word.
+func shellWord(path string) string {
+	odd := strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@%,:=", r)
+	})
+	if !odd {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
