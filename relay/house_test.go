@@ -18,9 +18,11 @@ var mayImport = map[string][]string{
 	"upstream/envelope":     {},
 	"upstream/explain":      {"upstream/envelope"},
 	"upstream/provider":     {"upstream/explain"},
+	"upstream/discover":     {"upstream/explain", "upstream/provider"},
 	"upstream/sandbox":      {"upstream/envelope", "upstream/explain"},
 	"upstream/upstreamtest": {"upstream/explain", "upstream/sandbox"},
 	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider"},
+	"upstream/check":        {"upstream", "upstream/envelope", "upstream/explain"},
 
 	"relay/config":   {},
 	"relay/spool":    {"upstream/envelope"},
@@ -34,7 +36,7 @@ var mayImport = map[string][]string{
 	},
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/maillog", "relay/spool",
-		"upstream", "upstream/provider", "upstream/sandbox",
+		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox",
 	},
 }
 

@@ -13,35 +13,49 @@ import (
 	"kurir/upstream/upstreamtest"
 )
 
-var update = flag.Bool("update", false, "rewrite the explanations in testdata/dialogues")
+var update = flag.Bool("update", false, "rewrite the explanations in testdata")
 
 // Each file plays what a server really said, and holds what a person reads
 // about it. A report from the field is one more file.
 func TestDialogues(t *testing.T) {
-	files, err := filepath.Glob("testdata/dialogues/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no dialogues: %v", err)
-	}
-	for _, file := range files {
+	for _, file := range glob(t, "testdata/dialogues/*.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			script := upstreamtest.Load(t, file)
-			server := script.Serve(t)
-			h := newHost(t, upstream.Options{
-				Host: "localhost", Candidates: server.Candidates(), RootCAs: server.Pool(),
-				Username: "app@example.com", Password: "secret", Hostname: "app.example.com",
-				FallbackAfter: patience,
-			})
-			receipt, err := h.Deliver(t.Context(), message(hello, "you@example.org", "other@example.org"))
-			got := server.Public(told(receipt, err))
-			if *update {
-				if err := script.Save(got); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if want := script.Explanation; got != want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, want)
-			}
+			playFile(t, file, upstream.Options{Host: "localhost"})
 		})
+	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files are like %s: %v", pattern, err)
+	}
+	return files
+}
+
+// playFile delivers one message to the server of a file, and compares what a
+// person reads about it.
+func playFile(t *testing.T, file string, o upstream.Options) {
+	t.Helper()
+	script := upstreamtest.Load(t, file)
+	if script.Silent() {
+		upstream.Hurry(t)
+	}
+	server := script.Serve(t)
+	o.Candidates, o.RootCAs = server.Candidates(), server.Pool()
+	o.Username, o.Password, o.Hostname = "app@example.com", "secret", "app.example.com"
+	o.FallbackAfter = patience
+	h := newHost(t, upstream.WithResolver(o, upstreamtest.Resolver()))
+	receipt, err := h.Deliver(t.Context(), message(hello, "you@example.org", "other@example.org"))
+	got := server.Public(told(receipt, err))
+	if *update {
+		if err := script.Save(got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := script.Explanation; got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 

@@ -35,6 +35,9 @@
 //     few round trips as the server allows. Its end is an explain.Receipt
 //     with the provider's words, or an explain.Failure.
 //
-// transcript.go tells a listening log what was said, without credentials and
-// content.
+// SmartHost.Walk (walk.go) goes the same way over every candidate without a
+// message, for who wants to see what a delivery would meet (package check).
+//
+// known.go adds what package provider knows to a failure; transcript.go tells a
+// listening log what was said, without credentials and content.
 package upstream

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"kurir/upstream/explain"
@@ -198,7 +197,7 @@ func (r *route) order() []explain.Candidate {
 // An entrant is one candidate in a race.
 type entrant struct {
 	candidate explain.Candidate
-	progress  atomic.Value // explain.Stage
+	progress  progress
 	session   *session
 	failure   *explain.Failure
 	ended     bool
@@ -217,7 +216,6 @@ func (r *route) race(ctx context.Context, order []explain.Candidate) (winner *se
 	)
 	start := func() {
 		e := &entrant{candidate: order[started]}
-		e.progress.Store(explain.StageDNS)
 		entrants[started] = e
 		started++
 		r.leaving.Add(1)
@@ -276,7 +274,7 @@ func (r *route) leftBehind(entrants []*entrant) []*explain.Failure {
 			failures = append(failures, e.failure)
 			continue
 		}
-		cause, stage := explain.ConnectTimeout, e.progress.Load().(explain.Stage)
+		cause, stage := explain.ConnectTimeout, e.progress.stage()
 		if stage == explain.StageDNS {
 			cause = explain.DNSFailure
 		}

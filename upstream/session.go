@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,7 +51,7 @@ type session struct {
 	facts      []explain.Fact
 
 	stage    explain.Stage
-	progress *atomic.Value // explain.Stage, for whoever grows tired of waiting
+	progress *progress // for whoever grows tired of waiting
 
 	transactions int
 	unclean      bool           // a transaction was refused midway: RSET comes before the next
@@ -63,13 +62,24 @@ type session struct {
 
 // open walks one candidate up to the EHLO behind TLS and sees that signing in
 // would be possible. ctx ends the attempt wherever it is.
-func open(ctx context.Context, o *Options, c explain.Candidate, progress *atomic.Value) (*session, *explain.Failure) {
-	s := &session{o: o, candidate: c, provider: o.providerName(), progress: progress}
-	conn, f := s.dial(ctx)
-	if f != nil {
+func open(ctx context.Context, o *Options, c explain.Candidate, progress *progress) (*session, *explain.Failure) {
+	s := newSession(o, c, progress)
+	if f := s.open(ctx); f != nil {
 		return nil, f
 	}
-	s.wire = newWire(conn, o.transcript(c))
+	return s, nil
+}
+
+func newSession(o *Options, c explain.Candidate, progress *progress) *session {
+	return &session{o: o, candidate: c, provider: o.providerName(), progress: progress}
+}
+
+func (s *session) open(ctx context.Context) *explain.Failure {
+	conn, f := s.dial(ctx)
+	if f != nil {
+		return f
+	}
+	s.wire = newWire(conn, s.o.transcript(s.candidate))
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	f = s.handshake(ctx, conn)
 	if !stop() && f == nil {
@@ -77,16 +87,13 @@ func open(ctx context.Context, o *Options, c explain.Candidate, progress *atomic
 	}
 	if f != nil {
 		_ = conn.Close()
-		return nil, f
 	}
-	return s, nil
+	return f
 }
 
 func (s *session) at(stage explain.Stage) {
 	s.stage = stage
-	if s.progress != nil {
-		s.progress.Store(stage)
-	}
+	s.progress.at(stage)
 }
 
 func (s *session) fact(name, value string) {
@@ -103,7 +110,7 @@ func (s *session) fact(name, value string) {
 func (s *session) describe(r *explain.Reply, err error) explain.Failure {
 	return explain.Failure{
 		Stage: s.stage, Candidate: s.candidate, Provider: s.provider,
-		Reply: r, Err: err, Facts: slices.Clone(s.facts),
+		Reply: r, Err: err, Facts: append(slices.Clone(s.facts), s.known(r)...),
 	}
 }
 
@@ -146,10 +153,9 @@ func (s *session) dial(ctx context.Context) (net.Conn, *explain.Failure) {
 	defer cancel()
 	dialer := net.Dialer{
 		KeepAlive: time.Minute,
+		Resolver:  s.o.resolver,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			if progress := s.progress; progress != nil { // addresses are dialled side by side
-				progress.CompareAndSwap(explain.StageDNS, explain.StageConnect)
-			}
+			s.progress.dialling()
 			return nil
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -57,6 +58,7 @@ type Options struct {
 	Transcript func(Line)
 
 	tls      *tls.Config
+	resolver *net.Resolver // nil = the system's
 	provider *provider.Provider
 	sessions *atomic.Uint64
 }
@@ -89,6 +91,7 @@ func New(o Options) (*SmartHost, error) {
 	if err := o.findProvider(); err != nil {
 		return nil, err
 	}
+	o.Password = cleanPassword(o.Password, o.provider)
 	o.FallbackAfter = firstSet(o.FallbackAfter, defaultFallbackAfter)
 	o.Connections = firstSet(o.Connections, within(defaultConnections, o.provider.Connections))
 	o.MessagesPerConnection = firstSet(o.MessagesPerConnection, within(defaultMessages, o.provider.MessagesPerConnection))

@@ -31,6 +31,12 @@ const usage = `Kurir takes mail from local apps and hands it to your mail provid
 usage:
   kurir serve [--config FILE]   run the relay
   kurir serve --sandbox         try it out with a provider of its own
+  kurir check [--config FILE] [--json] [--send ADDRESS]
+                                see whether mail would go out, and why not
+  kurir explain [--stage STAGE] [--host HOST] [--provider NAME] [--language en|id]
+                [--json] [TEXT | -]
+                                say what a reply or error line means
+  kurir init --email ADDRESS    find your provider and write a config; or --provider NAME
   kurir version                 print the version
 
 Without --config, $KURIR_CONFIG, ./kurir.toml and /etc/kurir/kurir.toml are
@@ -51,6 +57,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command, args := args[0], args[1:]; command {
 	case "serve":
 		return serve(args, stdout, stderr)
+	case "explain":
+		return explainTexts(args, os.Stdin, stdout, stderr)
+	case "init":
+		return initConfig(args, os.Stdin, stdout, stderr)
+	case "check":
+		return checkCommand(args, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "kurir", version())
 		return exitOK

@@ -18,6 +18,7 @@ import (
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
 	"kurir/upstream"
+	"kurir/upstream/explain"
 	"kurir/upstream/provider"
 	"kurir/upstream/sandbox"
 )
@@ -50,7 +51,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	o := relay.Options{
 		Config:  c,
 		Version: version(),
-		Log:     maillog.New(stderr, maillog.Options{Level: c.Log.Level, Format: c.Log.Format}),
+		Log:     maillog.New(stderr, maillog.Options{Level: c.Log.Level, Format: c.Log.Format, Language: explain.Language(c.Log.Language)}),
 	}
 	if o.Listeners, err = passedListeners(); err != nil {
 		return complain(stderr, exitConfig, err)

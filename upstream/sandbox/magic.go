@@ -38,7 +38,6 @@ var refusals = map[explain.Cause]refusal{
 	explain.IPBlocked:             {explain.StageRcpt, "550 5.7.1 Service unavailable, client host [192.0.2.25] blocked by a DNS block list"},
 	explain.ServerBusy:            {explain.StageDot, "452 4.3.1 Insufficient system resources, try again later"},
 	explain.ServerError:           {explain.StageDot, "554 5.4.6 Too many hops 27 (25 max)"},
-	explain.Unknown:               {explain.StageDot, "550 Tuesday"},
 }
 
 // greylisting is said once for an address.

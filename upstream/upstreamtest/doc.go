@@ -37,11 +37,14 @@
 //
 //	mode: starttls | implicit
 //	certificate: good | expired | wrong-name | untrusted
-//	version: 1.0 | 1.1 | 1.2     TLS no newer than this
-//	closed                       connections are refused
-//	repeat                       any number of connections is like this one
-//	optional                     the client may leave early, or never come
+//	version: 1.0 | 1.1 | 1.2      TLS no newer than this
+//	closed                        connections are refused
+//	unreachable                   no network leads there
+//	resolve: not-found | failure  the host name does not exist, or DNS is broken
+//	repeat                        any number of connections is like this one
+//	optional                      the client may leave early, or never come
 //
 // Empty lines and lines that begin with # are skipped. Read script.go for
-// the file, server.go for the ports, play.go for the dialogue.
+// the file, server.go for the ports, play.go for the dialogue, dns.go
+// for names that cannot be resolved.
 package upstreamtest

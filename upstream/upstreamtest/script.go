@@ -39,6 +39,7 @@ type dialogue struct {
 	certificate sandbox.Certificate
 	version     uint16 // the newest of TLS, 0 = any
 	closed      bool
+	host        string // in place of loopback: one that cannot be reached
 	repeat      bool
 	optional    bool
 	steps       []step
@@ -159,8 +160,8 @@ func (s *Script) add(port int, d *dialogue) error {
 	switch {
 	case d.mode != w.mode:
 		return fmt.Errorf("port %d is %s already", port, w.mode)
-	case d.closed || last.closed:
-		return fmt.Errorf("port %d is closed, it has one dialogue only", port)
+	case !d.open() || !last.open():
+		return fmt.Errorf("port %d is closed or out of reach, it has one dialogue only", port)
 	case last.repeat:
 		return fmt.Errorf("nothing can follow the repeated dialogue of port %d", port)
 	}
@@ -195,10 +196,26 @@ func parseDialogue(port, head int, data string) (*dialogue, error) {
 			return nil, fmt.Errorf("%d: %w", line, err)
 		}
 	}
-	if d.closed != (len(d.steps) == 0) {
-		return nil, fmt.Errorf("%d: a dialogue has lines, or it is closed", head)
+	if d.open() == (len(d.steps) == 0) {
+		return nil, fmt.Errorf("%d: a dialogue has lines, or it is closed or out of reach", head)
 	}
 	return d, nil
+}
+
+// open tells whether connections get as far as the dialogue.
+func (d *dialogue) open() bool { return !d.closed && d.host == "" }
+
+// Silent tells whether a dialogue keeps quiet from its first line on, so that
+// only the client's own patience ends it.
+func (s *Script) Silent() bool {
+	for _, w := range s.ways {
+		for _, d := range w.dialogues {
+			if len(d.steps) > 0 && d.steps[0].kind == doSilence {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func parseStep(side, text string) (step, error) {
@@ -244,6 +261,10 @@ func (d *dialogue) option(text string) error {
 		d.version, ok = versions[value]
 	case "closed":
 		d.closed = true
+	case "unreachable":
+		d.host = unreachable
+	case "resolve":
+		d.host, ok = unresolved[value]
 	case "repeat":
 		d.repeat = true
 	case "optional":

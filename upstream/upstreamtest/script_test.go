@@ -29,6 +29,8 @@ func TestFaults(t *testing.T) {
 		{head + "S: 1\n-- dialogue --\nmode: implicit\nS: 1\n", "x:4: port 587 is starttls already"},
 		{head + "repeat\nS: 1\n-- dialogue --\nS: 1\n", "x:5: nothing can follow the repeated"},
 		{head + "S: 1\n-- dialogue --\nclosed\n", "x:4: port 587 is closed"},
+		{head + "unreachable\nS: 1\n", "x:2: a dialogue has lines, or it is closed or out of reach"},
+		{head + "resolve: no\n", `x:3: "resolve: no" is not known`},
 	}
 	for _, tt := range tests {
 		_, err := parse("x", []byte(tt.script))

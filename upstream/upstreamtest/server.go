@@ -69,7 +69,7 @@ func (s *Script) Serve(t testing.TB) *Server {
 		}
 		p := &port{way: w, addr: l.Addr().(*net.TCPAddr), played: map[*dialogue]bool{}}
 		srv.ports = append(srv.ports, p)
-		if w.dialogues[0].closed {
+		if !w.dialogues[0].open() {
 			l.Close()
 			continue
 		}
@@ -83,7 +83,11 @@ func (s *Script) Serve(t testing.TB) *Server {
 func (s *Server) Candidates() []explain.Candidate {
 	var c []explain.Candidate
 	for _, p := range s.ports {
-		c = append(c, explain.Candidate{Host: p.addr.IP.String(), Port: p.addr.Port, TLS: p.mode})
+		host := p.dialogues[0].host
+		if host == "" {
+			host = p.addr.IP.String()
+		}
+		c = append(c, explain.Candidate{Host: host, Port: p.addr.Port, TLS: p.mode})
 	}
 	return c
 }
@@ -92,13 +96,22 @@ func (s *Server) Candidates() []explain.Candidate {
 // localhost and 127.0.0.1.
 func (s *Server) Pool() *x509.CertPool { return s.authority.Pool() }
 
-// Public is text with the ports of the script in place of the real ones, so
-// that it is the same in every run.
+// Public is text with the ports of the script in place of the real ones, and
+// words in place of today and the days of the expired certificate, so that it is the
+// same in every run.
 func (s *Server) Public(text string) string {
 	for _, p := range s.ports {
-		text = strings.ReplaceAll(text, ":"+strconv.Itoa(p.addr.Port), ":"+strconv.Itoa(p.way.port))
+		for _, before := range []string{":", "port "} {
+			text = strings.ReplaceAll(text, before+strconv.Itoa(p.addr.Port), before+strconv.Itoa(p.way.port))
+		}
 	}
-	return text
+	expired, now := s.certs[sandbox.Expired].Leaf, time.Now()
+	return strings.NewReplacer( // west of Greenwich it may still be yesterday: what the clock says goes first
+		now.Format(time.DateOnly), "(today)",
+		now.UTC().Format(time.DateOnly), "(today)",
+		expired.NotBefore.UTC().Format(time.DateOnly), "(three months ago)",
+		expired.NotAfter.UTC().Format(time.DateOnly), "(yesterday)",
+	).Replace(text)
 }
 
 // Close ends the playing and waits until all of it is over. A dialogue that
@@ -114,7 +127,7 @@ func (s *Server) Close() {
 		s.wg.Wait()
 		for _, p := range s.ports {
 			for _, d := range p.dialogues {
-				if !p.played[d] && !d.optional && !d.closed {
+				if !p.played[d] && !d.optional && d.open() {
 					s.errorf(d.line, "nobody came for this dialogue")
 				}
 			}

@@ -1,0 +1,127 @@
+package check
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kurir/upstream"
+	"kurir/upstream/explain"
+)
+
+// renewalTime is how long before its end a certificate should have been
+// renewed: those that are renewed by themselves have 30 days left then.
+const renewalTime = 14 * 24 * time.Hour
+
+// A Candidate is one way into the smart host, as it was walked.
+type Candidate struct {
+	explain.Candidate
+	Result Result `json:"result"`
+	Steps  []Step `json:"steps"`
+
+	TLSVersion  string       `json:"tls_version,omitempty"`
+	Certificate *Certificate `json:"certificate,omitempty"`
+
+	Extensions []string `json:"extensions,omitempty"` // keywords of the EHLO reply behind TLS, sorted
+	Size       int64    `json:"size,omitempty"`       // octets a message may have; 0 = not announced
+	Auth       []string `json:"auth,omitempty"`       // mechanisms offered
+
+	Trouble *Trouble `json:"failure,omitempty"`
+}
+
+// A Result is what came of a candidate.
+type Result string
+
+// The results.
+const (
+	SignedIn Result = "signed in"
+	Ready    Result = "ready" // without signing in, which was not needed or happened elsewhere
+	Failed   Result = "failed"
+)
+
+// A Step is one stage of the walk and how long it took.
+type Step struct {
+	Stage     explain.Stage `json:"stage"`
+	ElapsedMS float64       `json:"elapsed_ms"`
+	Failed    bool          `json:"failed,omitempty"`
+}
+
+// A Certificate is what the server shows. Of one that was not accepted, only
+// what the failure observed is known.
+type Certificate struct {
+	Names     []string  `json:"names"`
+	Issuer    string    `json:"issuer"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	EndsSoon  bool      `json:"ends_soon,omitempty"` // within 14 days
+}
+
+func candidate(w upstream.Walked, l explain.Language) Candidate {
+	c := Candidate{Candidate: w.Candidate, Result: Ready}
+	for _, s := range w.Steps {
+		c.Steps = append(c.Steps, Step{Stage: s.Stage, ElapsedMS: milliseconds(s.Elapsed)})
+	}
+	switch {
+	case w.Failure != nil:
+		c.Result, c.Trouble = Failed, trouble(w.Failure, l)
+		c.Steps[len(c.Steps)-1].Failed = true
+		c.Certificate = certificateFromFacts(w.Failure)
+	case w.SignedIn:
+		c.Result = SignedIn
+	}
+	if w.TLS == nil {
+		return c
+	}
+	c.TLSVersion = tls.VersionName(w.TLS.Version)
+	if len(w.TLS.PeerCertificates) > 0 {
+		c.Certificate = certificate(w.TLS.PeerCertificates[0])
+	}
+	for keyword := range w.Extensions {
+		c.Extensions = append(c.Extensions, keyword)
+	}
+	slices.Sort(c.Extensions)
+	c.Size, _ = strconv.ParseInt(strings.TrimSpace(w.Extensions["SIZE"]), 10, 64) // RFC 1870: without a number, none is announced
+	c.Auth = strings.Fields(strings.ToUpper(w.Extensions["AUTH"]))
+	return c
+}
+
+// most bounds the names that are told of a certificate; shared ones have
+// hundreds.
+const most = 10
+
+func certificate(leaf *x509.Certificate) *Certificate {
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		names = append(names, leaf.Subject.CommonName)
+	}
+	return dated(&Certificate{
+		Names: names[:min(len(names), most)], Issuer: leaf.Issuer.String(),
+		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
+	})
+}
+
+// certificateFromFacts is nil where the failure is not about a certificate.
+func certificateFromFacts(f *explain.Failure) *Certificate {
+	until, err := time.Parse(time.RFC3339, f.Fact(explain.FactCertNotAfter))
+	if err != nil {
+		return nil
+	}
+	c := &Certificate{
+		Names: strings.Fields(f.Fact(explain.FactCertNames)), Issuer: f.Fact(explain.FactCertIssuer),
+		NotAfter: until,
+	}
+	c.NotBefore, _ = time.Parse(time.RFC3339, f.Fact(explain.FactCertNotBefore)) // written beside the other
+	return dated(c)
+}
+
+func dated(c *Certificate) *Certificate {
+	left := time.Until(c.NotAfter)
+	c.EndsSoon = left > 0 && left < renewalTime
+	return c
+}

@@ -1,0 +1,154 @@
+// Package check looks at a smart host as a delivery would meet it, and says
+// what it saw: names and addresses, every candidate step by step with its
+// times, certificate and offers, and whether mail would go out.
+//
+// It promises to sign in once, once more for a test mail, but never again with
+// a password that was just refused, and to send nothing unless it is asked to. It speaks no SMTP of its own: SmartHost.Walk and SmartHost.Deliver
+// do, and package explain has the words. A Report holds no password.
+//
+// Reading order: Run and Report here, then candidate.go (what one way in is
+// like), send.go (the test mail) and trouble.go (a failure for scripts).
+package check
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"kurir/upstream"
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// lookupTime bounds the look at the name; the walk has its own deadlines.
+const lookupTime = 10 * time.Second
+
+// Options of a check.
+type Options struct {
+	// Upstream is the smart host. Its StateFile and Selected are not used, so
+	// that a check does not change what a relay has learned.
+	Upstream upstream.Options
+
+	// Send is the forward-path of a test mail; "" = none is sent.
+	Send envelope.Path
+
+	// Language is that of the explanations; "" is English.
+	Language explain.Language
+}
+
+// A Report is what a check saw. Its JSON form is the output for scripts.
+type Report struct {
+	Host       string      `json:"host"`
+	OK         bool        `json:"ok"` // mail would go out, and the test mail did if there was one
+	Names      Names       `json:"dns"`
+	Candidates []Candidate `json:"candidates"`
+
+	// Way is the candidate that mail would go out over; nil if there is none.
+	Way *explain.Candidate `json:"way,omitempty"`
+
+	// Trouble speaks for all candidates, or is why the test mail was not taken.
+	Trouble *Trouble `json:"failure,omitempty"`
+
+	Sent *Sent `json:"sent,omitempty"` // nil unless a test mail was accepted
+
+	// ClockSuspect tells that every certificate that was seen is out of its dates,
+	// as it is when the clock of this machine is wrong.
+	ClockSuspect bool `json:"clock_suspect,omitempty"`
+}
+
+// Names is what the host name leads to.
+type Names struct {
+	Addresses []string `json:"addresses"`
+	ElapsedMS float64  `json:"elapsed_ms"`
+
+	// LoopbackOnly tells that the name leads to this machine and nowhere else.
+	LoopbackOnly bool `json:"loopback_only,omitempty"`
+}
+
+// Run checks a smart host. An error means that the options are faulty; what
+// is wrong with the smart host stands in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	o.Upstream.StateFile, o.Upstream.Selected = "", nil
+	host, err := upstream.New(o.Upstream)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Host: host.Name()}
+	walked := host.Walk(ctx)
+	for _, w := range walked {
+		r.Candidates = append(r.Candidates, candidate(w, o.Language))
+	}
+	if len(walked) > 0 {
+		r.Names = lookUp(ctx, walked[0].Candidate.Host)
+	}
+	f := r.judge(walked, o.Upstream.Username != "")
+	if f == nil && o.Send != "" {
+		r.Sent, f = send(ctx, host, sender(o), o.Send)
+	}
+	if f != nil {
+		r.Trouble = trouble(f, o.Language)
+	}
+	r.OK = f == nil
+	return r, nil
+}
+
+// judge finds the way that mail would go, or the failure that speaks for all.
+func (r *Report) judge(walked []upstream.Walked, login bool) *explain.Failure {
+	var failures []*explain.Failure
+	for _, w := range walked {
+		switch {
+		case w.SignedIn, w.Failure == nil && !login:
+			r.Way = &w.Candidate
+			return nil
+		case w.Failure != nil && !w.Failure.Elsewhere():
+			return w.Failure // the same account everywhere
+		case w.Failure != nil:
+			failures = append(failures, w.Failure)
+		}
+	}
+	whole := explain.Whole(failures)
+	r.ClockSuspect = outOfDate(failures)
+	return whole
+}
+
+// outOfDate tells that certificates were seen, and that none was valid now.
+func outOfDate(failures []*explain.Failure) bool {
+	seen := false
+	for _, f := range failures {
+		switch f.Cause {
+		case explain.TLSCertificateExpired:
+			seen = true
+		case explain.TLSCertificateName, explain.TLSCertificateUntrusted, explain.AuthMechanism:
+			return false
+		}
+	}
+	return seen
+}
+
+// lookUp asks for the addresses of a name, as the dialling before did. Its
+// failure is not told: the candidates have met the same.
+func lookUp(ctx context.Context, name string) Names {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	began := time.Now()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	n := Names{Addresses: []string{}, ElapsedMS: milliseconds(time.Since(began))}
+	if err != nil {
+		return n
+	}
+	n.LoopbackOnly = len(found) > 0
+	for _, a := range found {
+		a = a.Unmap()
+		n.Addresses = append(n.Addresses, a.String())
+		n.LoopbackOnly = n.LoopbackOnly && isLoopback(a)
+	}
+	return n
+}
+
+func isLoopback(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() }
+
+// milliseconds is a time to the tenth of a millisecond.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(100*time.Microsecond).Microseconds()) / 1000
+}
