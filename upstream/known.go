@@ -23,9 +23,8 @@ func (s *session) known(r *explain.Reply) []explain.Fact {
 		add(explain.FactNearestHost, provider.Nearest(s.candidate.Host))
 	case s.stage == explain.StageConnect:
 		add(explain.FactOtherPorts, s.o.otherPorts())
-	case s.stage == explain.StageAuth && r != nil:
-		add(explain.FactUserKind, s.o.provider.Username)
-		add(explain.FactPasswordKind, s.o.provider.Password)
+	case r != nil:
+		facts = s.o.provider.Facts()
 	}
 	return facts
 }

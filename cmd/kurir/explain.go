@@ -235,7 +235,7 @@ func (a asked) one(text string, known hints) *explain.Failure {
 	}
 	f.Candidate = explain.Candidate{Host: host, Port: port}
 	if p != nil {
-		f.Facts = append(f.Facts, explain.Fact{Name: explain.FactUserKind, Value: p.Username}, explain.Fact{Name: explain.FactPasswordKind, Value: p.Password})
+		f.Facts = append(f.Facts, p.Facts()...)
 	} else if nearest := provider.Nearest(host); nearest != "" {
 		f.Facts = append(f.Facts, explain.Fact{Name: explain.FactNearestHost, Value: nearest})
 	}

@@ -48,6 +48,8 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 		event = "delivery.uncertain"
 	case f.Verdict() == explain.Hold:
 		level, event = zerolog.ErrorLevel, "delivery.held"
+	case f.Permanent(): // it is tried again, and yet needs a person
+		level = zerolog.ErrorLevel
 	}
 	e := m.fields(l.z.WithLevel(level).Str("event", event))
 	l.failure(e, f).Time("next", next).Msg(l.explain(f).Title)

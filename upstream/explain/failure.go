@@ -97,6 +97,8 @@ const (
 	FactOtherPorts    = "other ports"    // ports of the provider that are not among the candidates, blank separated
 	FactUserKind      = "user name kind" // what the provider wants for a user name, in words
 	FactPasswordKind  = "password kind"  // and for a password
+	FactRate          = "sending limits" // how much the provider lets an account send, in words
+	FactSenderRule    = "sender rule"    // which sender addresses it takes, in words
 )
 
 // A Failure explains why one attempt over one candidate, or over all of them,

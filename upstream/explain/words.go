@@ -152,6 +152,11 @@ func (f *Failure) variants() []string {
 		kind := f.Fact(FactPasswordKind)
 		add(strings.Contains(kind, "app password") || strings.Contains(kind, "app-specific"), "app_password")
 		add(kind != "" && f.Fact(FactUserKind) != "", "kind")
+	case LimitRate, LimitQuota:
+		ofMailbox := f.Reply != nil && f.Reply.Enhanced[1] == 2 // the recipient's limit, not the account's
+		add(f.Fact(FactRate) != "" && !ofMailbox, "known")
+	case SenderNotAllowed, SenderDomain:
+		add(f.Fact(FactSenderRule) != "", "known")
 	}
 	return names
 }
@@ -232,6 +237,8 @@ func (f *Failure) placeholders(words small) []string {
 		"{ports}", list(f.Fact(FactOtherPorts), words.none),
 		"{user}", f.Fact(FactUserKind),
 		"{password}", f.Fact(FactPasswordKind),
+		"{rate}", f.Fact(FactRate),
+		"{sender}", f.Fact(FactSenderRule),
 	}
 }
 

@@ -46,6 +46,9 @@ type Provider struct {
 	Username string   `toml:"username"` // what it wants for a user name, in words
 	Password string   `toml:"password"` // and for a password
 
+	Rate   string `toml:"rate"`   // how much it lets an account send, in words
+	Sender string `toml:"sender"` // which sender addresses it takes, in words
+
 	Size                  int64         `toml:"size"`                    // octets a message may have
 	Recipients            int           `toml:"recipients"`              // of one transaction
 	Connections           int           `toml:"connections"`             // at the same time; a ceiling, not a goal
@@ -139,4 +142,21 @@ func matches(pattern, host string) bool {
 		}
 	}
 	return true
+}
+
+// Facts are what is known of the provider in words, for the explanation of
+// what it refuses.
+func (p *Provider) Facts() []explain.Fact {
+	var facts []explain.Fact
+	for _, f := range []explain.Fact{
+		{Name: explain.FactUserKind, Value: p.Username},
+		{Name: explain.FactPasswordKind, Value: p.Password},
+		{Name: explain.FactRate, Value: p.Rate},
+		{Name: explain.FactSenderRule, Value: p.Sender},
+	} {
+		if f.Value != "" {
+			facts = append(facts, f)
+		}
+	}
+	return facts
 }
