@@ -153,8 +153,8 @@ func (f *Failure) variants() []string {
 		add(strings.Contains(kind, "app password") || strings.Contains(kind, "app-specific"), "app_password")
 		add(kind != "" && f.Fact(FactUserKind) != "", "kind")
 	case LimitRate, LimitQuota:
-		ofMailbox := f.Reply != nil && f.Reply.Enhanced[1] == 2 // the recipient's limit, not the account's
-		add(f.Fact(FactRate) != "" && !ofMailbox, "known")
+		ofRecipient := f.Cause == LimitRate && f.Stage == StageRcpt // who gets too much, not who sends too much
+		add(f.Fact(FactRate) != "" && !ofRecipient, "known")
 	case SenderNotAllowed, SenderDomain:
 		add(f.Fact(FactSenderRule) != "", "known")
 	}
