@@ -104,6 +104,7 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 	defer stop()
 	s.at(explain.StageAuth)
 	o := s.o
+	s.wire.hidden = secrets(o.Username, o.Password)
 	name := usableMechanism(o.wanted(), offered(s.extensions))
 	var client sasl.Client
 	for _, m := range mechanisms {
@@ -146,6 +147,16 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 		}
 		s.wire.sendSecret(base64.StdEncoding.EncodeToString(response), "[credentials]")
 	}
+}
+
+// secrets are the forms in which a password is sent.
+func secrets(username, password string) []string {
+	forms := []string{
+		base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password)),
+		base64.StdEncoding.EncodeToString([]byte(password)),
+		password,
+	}
+	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < 4 })
 }
 
 // challenge decodes the words of a 334. Some servers say "Go ahead" there

@@ -146,3 +146,25 @@ func TestCancellationIsNoFailure(t *testing.T) {
 		}
 	}
 }
+
+// A server that says the password back does not bring it into a log or an
+// explanation (P7).
+func TestEchoedSecrets(t *testing.T) {
+	s := newSandbox(t, sandbox.Options{})
+	setAll(t, s, script(explain.StageAuth, sandbox.Act{Reply: "501 5.5.4 what is S3cretPw, AHNhbmRib3gAUzNjcmV0UHc= or UzNjcmV0UHc=?"}))
+	o := options(s)
+	o.Password = "S3cretPw"
+	check := func(text string) {
+		for _, secret := range []string{"S3cretPw", "AHNhbmRib3gAUzNjcmV0UHc=", "UzNjcmV0UHc="} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%q is told in %q", secret, text)
+			}
+		}
+	}
+	o.Transcript = func(l upstream.Line) { check(l.Text) }
+	_, err := newHost(t, o).Deliver(t.Context(), message(hello, "a@example.org"))
+	if f := failure(t, err); f.Reply == nil || !strings.Contains(f.Reply.String(), "[hidden]") {
+		t.Errorf("reply: %v", f.Reply)
+	}
+	check(err.Error())
+}

@@ -39,6 +39,16 @@ type wire struct {
 	text   *textproto.Reader
 	bw     *bufio.Writer
 	script *transcript
+	hidden []string // what a server may not say back into a log
+}
+
+// hide takes our secrets out of what a server said: some quote the line that
+// they did not understand.
+func (w *wire) hide(line string) string {
+	for _, secret := range w.hidden {
+		line = strings.ReplaceAll(line, secret, "[hidden]")
+	}
+	return line
 }
 
 // budgetReader lets a limited number of octets through until it is refilled,
@@ -129,6 +139,7 @@ func (w *wire) reply(timeout time.Duration) (*explain.Reply, error) {
 			}
 			return nil, err
 		}
+		line = w.hide(line)
 		c, text, more, ok := cutReplyLine(line)
 		if !ok || (code != 0 && c != code) {
 			w.script.received(line)
