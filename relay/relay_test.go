@@ -23,6 +23,7 @@ import (
 	"kurir/upstream"
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,25 +36,6 @@ type house struct {
 	log      *logBook
 	smtp     string
 	stop     func()
-}
-
-// newProvider runs a sandbox for the length of a test.
-func newProvider(t *testing.T) *sandbox.Server {
-	t.Helper()
-	p, err := sandbox.New(sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return p
 }
 
 // settings are the defaults with a spool of the test's own and short times.
@@ -200,7 +182,7 @@ const hello = "From: app@example.com\r\nSubject: hello\r\n\r\nIt works.\r\n.with
 func TestModesDeliver(t *testing.T) {
 	for _, mode := range []string{"through", "queue", "direct"} {
 		t.Run(mode, func(t *testing.T) {
-			h := open(t, newProvider(t), settings(t, mode))
+			h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, mode))
 			large := "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 50_000)
 			h.mustSend(hello, "one@example.org", "two@example.org")
 			h.mustSend(large, "one@example.org")
@@ -223,7 +205,7 @@ func TestModesDeliver(t *testing.T) {
 // In mode through nothing of a message that the provider took at once is
 // written to the disk.
 func TestThroughLeavesNoTrace(t *testing.T) {
-	h := open(t, newProvider(t), settings(t, "through"))
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, "through"))
 	h.mustSend(hello, "one@example.org")
 	h.stop()
 	err := filepath.WalkDir(h.config.Spool.Dir, func(path string, d os.DirEntry, err error) error {
@@ -246,7 +228,7 @@ func TestThroughLeavesNoTrace(t *testing.T) {
 func TestRefusalReachesTheApp(t *testing.T) {
 	for _, mode := range []string{"through", "direct"} {
 		t.Run(mode, func(t *testing.T) {
-			h := open(t, newProvider(t), settings(t, mode))
+			h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, mode))
 			err := h.send(hello, "recipient.unknown@example.org")
 			line := h.event("delivery.failed", 1)
 			for _, want := range []string{"550", "5.1.1", line.str("id"), "does not exist"} {
@@ -268,7 +250,7 @@ func TestRefusalReachesTheApp(t *testing.T) {
 func TestHeldMailGoesOutLater(t *testing.T) {
 	for _, mode := range []string{"through", "queue"} {
 		t.Run(mode, func(t *testing.T) {
-			h := open(t, newProvider(t), settings(t, mode))
+			h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, mode))
 			h.set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{
 				explain.StageAuth: {Reply: "535 5.7.8 Username and Password not accepted"},
 			}})
@@ -290,7 +272,7 @@ func TestHeldMailGoesOutLater(t *testing.T) {
 // In mode direct the app hears of everything, with a 4xx that lets it try
 // again, and nothing is kept.
 func TestDirectIsHonest(t *testing.T) {
-	h := open(t, newProvider(t), settings(t, "direct"))
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, "direct"))
 	h.set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{
 		explain.StageAuth: {Reply: "535 5.7.8 Username and Password not accepted"},
 	}})
@@ -307,7 +289,7 @@ func TestDirectIsHonest(t *testing.T) {
 func TestSlowProviderDoesNotDouble(t *testing.T) {
 	c := settings(t, "through")
 	c.Delivery.Wait = config.Duration(20 * time.Millisecond)
-	h := open(t, newProvider(t), c)
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
 	h.set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageDot: {Delay: 200 * time.Millisecond}}})
 	for range 3 {
 		h.mustSend(hello, "one@example.org")
@@ -321,7 +303,7 @@ func TestSlowProviderDoesNotDouble(t *testing.T) {
 
 // A message that waits survives the end of the relay.
 func TestRestartGoesOn(t *testing.T) {
-	p := newProvider(t)
+	p := upstreamtest.Sandbox(t, sandbox.Options{})
 	c := settings(t, "queue")
 	h := open(t, p, c)
 	h.set(sandbox.Behaviour{Closed: true})
@@ -348,7 +330,7 @@ func TestRestartGoesOn(t *testing.T) {
 func TestRecipientsPartWays(t *testing.T) {
 	for _, mode := range []string{"through", "queue"} {
 		t.Run(mode, func(t *testing.T) {
-			h := open(t, newProvider(t), settings(t, mode))
+			h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, mode))
 			h.mustSend(hello, "one@example.org", "recipient.unknown@example.org", "greylisted@example.org")
 			got := h.arrived(2)
 			if len(got[0].Envelope.To) != 1 || len(got[1].Envelope.To) != 1 || got[1].Envelope.To[0].To != "greylisted@example.org" {
@@ -369,7 +351,7 @@ func TestRecipientsPartWays(t *testing.T) {
 // A connection lost after the final dot is told as such, and the message is
 // sent again rather than lost (P6).
 func TestUncertainIsTold(t *testing.T) {
-	h := open(t, newProvider(t), settings(t, "queue"))
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, "queue"))
 	h.set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageDot: {End: sandbox.HangUp}}})
 	h.mustSend(hello, "one@example.org")
 	h.event("delivery.uncertain", 1)
@@ -381,7 +363,7 @@ func TestUncertainIsTold(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	c := settings(t, "queue")
 	c.Delivery.GiveUpAfter = config.Duration(100 * time.Millisecond)
-	h := open(t, newProvider(t), c)
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
 	h.set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageRcpt: {Reply: "451 4.3.0 try later"}}})
 	h.mustSend(hello, "one@example.org")
 	failed := h.event("delivery.failed", 1)
@@ -393,7 +375,7 @@ func TestGivingUp(t *testing.T) {
 
 // Nothing secret is in the log, not even in its transcript (P7).
 func TestLogHasNoSecrets(t *testing.T) {
-	h := open(t, newProvider(t), settings(t, "through"))
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, "through"))
 	h.mustSend("Subject: x\r\n\r\nvery private content\r\n", "one@example.org")
 	h.stop()
 	for _, secret := range []string{"very private", "AHNhbmRib3gAc2FuZGJveA"} {
@@ -408,7 +390,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 func TestManyAppsAndAFickleProvider(t *testing.T) {
 	for _, mode := range []string{"through", "queue"} {
 		t.Run(mode, func(t *testing.T) {
-			h := open(t, newProvider(t), settings(t, mode))
+			h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), settings(t, mode))
 			moods := []sandbox.Behaviour{
 				{},
 				{Closed: true},
@@ -454,7 +436,7 @@ func TestManyAppsAndAFickleProvider(t *testing.T) {
 func TestFullSpoolRecovers(t *testing.T) {
 	c := settings(t, "queue")
 	c.Spool.MaxSize = 200_000
-	h := open(t, newProvider(t), c)
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
 	h.set(sandbox.Behaviour{Closed: true})
 	large := "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 2_500)
 	accepted := 0
@@ -488,7 +470,7 @@ func TestDirectWithoutADisk(t *testing.T) {
 	}
 	c := settings(t, "direct")
 	c.StateDir, c.Spool.Dir = unwritable, filepath.Join(unwritable, "spool")
-	h := open(t, newProvider(t), c)
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
 	large := "Subject: large\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 50_000)
 	h.mustSend(large, "one@example.org")
 	if got := h.arrived(1); body(got[0].Content) != body([]byte(large)) {
@@ -505,7 +487,7 @@ func TestWhatIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p := newProvider(t)
+	p := upstreamtest.Sandbox(t, sandbox.Options{})
 	c := settings(t, "queue")
 	c.Listen.SMTP = []string{l.Addr().String()}
 	o := relay.Options{

@@ -10,6 +10,7 @@ import (
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 // There is no way to reach a server without TLS, not even by mistake (P3).
@@ -29,7 +30,7 @@ func TestNoPlaintextCandidate(t *testing.T) {
 
 // Parameters of a caller cannot become commands.
 func TestCommandInjection(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	h := newHost(t, options(s))
 	inject := "x\r\nRCPT TO:<evil@example.org>"
 	for _, change := range []func(*envelope.Message){
@@ -55,7 +56,7 @@ func TestCommandInjection(t *testing.T) {
 // off or with somebody else's octets.
 func TestContentOfAnotherSize(t *testing.T) {
 	for _, without := range []string{"none", "CHUNKING"} {
-		s := newSandbox(t, sandbox.Options{})
+		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		setAll(t, s, sandbox.Behaviour{Without: []string{without}})
 		h := newHost(t, options(s))
 		for _, off := range []int64{-8, 8} {
@@ -74,7 +75,7 @@ func TestContentOfAnotherSize(t *testing.T) {
 
 // An address that the server cannot take costs the others nothing.
 func TestAddressesThatAreNotASCII(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	setAll(t, s, sandbox.Behaviour{Without: []string{"SMTPUTF8"}})
 	m := message(hello, "günter@example.org", "plain@example.org")
 	m.UTF8 = true
@@ -92,7 +93,7 @@ func TestAddressesThatAreNotASCII(t *testing.T) {
 
 // Nothing is sent for a caller that has gone already, and no session suffers.
 func TestCancelledBefore(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	h := newHost(t, options(s))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -114,7 +115,7 @@ func TestCancelledBefore(t *testing.T) {
 
 // A port that breaks off at AUTH without a word is left for the next.
 func TestBrokenOffAtAuth(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	set(t, s, explain.STARTTLS, script(explain.StageAuth, sandbox.Act{End: sandbox.HangUpNow}))
 	var left []*explain.Failure
 	o := options(s)
@@ -130,7 +131,7 @@ func TestBrokenOffAtAuth(t *testing.T) {
 // When a delivery is cancelled, that is not told as a failure of the server.
 func TestCancellationIsNoFailure(t *testing.T) {
 	for _, stage := range []explain.Stage{explain.StageGreeting, explain.StageAuth, explain.StageMail, explain.StageRcpt} {
-		s := newSandbox(t, sandbox.Options{})
+		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		b := script(stage, sandbox.Act{End: sandbox.Silence})
 		b.Without = []string{"CHUNKING", "PIPELINING"}
 		setAll(t, s, b)
@@ -150,7 +151,7 @@ func TestCancellationIsNoFailure(t *testing.T) {
 // A server that says the password back does not bring it into a log or an
 // explanation (P7).
 func TestEchoedSecrets(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	setAll(t, s, script(explain.StageAuth, sandbox.Act{Reply: "501 5.5.4 what is S3cretPw, AHNhbmRib3gAUzNjcmV0UHc= or UzNjcmV0UHc=?"}))
 	o := options(s)
 	o.Password = "S3cretPw"

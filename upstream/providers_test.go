@@ -79,7 +79,7 @@ func TestProviderWays(t *testing.T) {
 func TestProviderLimits(t *testing.T) {
 	for name := range scripted {
 		t.Run(name, func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			o := options(s)
 			o.Provider = name
 			var got []int // RCPT commands of each transaction
@@ -157,7 +157,7 @@ var notMagic = []explain.Cause{
 // Who writes to an address named after a cause sees that cause, whatever the
 // words are that the sandbox picks for it.
 func TestMagicAddresses(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	// With everything in one flight, who hangs up in the middle has the whole
 	// message, and nobody knows what became of it.
 	setAll(t, s, sandbox.Behaviour{Without: []string{"CHUNKING"}})

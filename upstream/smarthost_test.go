@@ -20,6 +20,7 @@ import (
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,25 +28,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long these tests let a candidate hang before the next is
 // tried; what they assert does not depend on it.
 const patience = 50 * time.Millisecond
-
-// newSandbox runs a provider for the length of a test.
-func newSandbox(t *testing.T, o sandbox.Options) *sandbox.Server {
-	t.Helper()
-	s, err := sandbox.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // options are those of a relay that is set up right for the sandbox.
 func options(s *sandbox.Server) upstream.Options {
@@ -128,7 +110,7 @@ func TestContentArrivesUnchanged(t *testing.T) {
 	}
 	for offer, without := range offers {
 		t.Run(offer, func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			setAll(t, s, sandbox.Behaviour{Without: without})
 			h := newHost(t, options(s))
 			n := 0
@@ -180,7 +162,7 @@ func TestFallback(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			set(t, s, explain.STARTTLS, c.behaviour)
 			var (
 				way  explain.Candidate
@@ -219,7 +201,7 @@ func script(stage explain.Stage, act sandbox.Act) sandbox.Behaviour {
 func TestNoFallbackAfterAuth(t *testing.T) {
 	for _, stage := range []explain.Stage{explain.StageAuth, explain.StageMail, explain.StageRcpt, explain.StageData, explain.StageDot} {
 		t.Run(string(stage), func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			b := script(stage, sandbox.Act{Reply: "550 5.0.0 no"})
 			b.Without = []string{"CHUNKING"} // with BDAT, data and dot are one stage
 			setAll(t, s, b)
@@ -237,7 +219,7 @@ func TestNoFallbackAfterAuth(t *testing.T) {
 // Credentials are never sent where the channel is not encrypted and verified,
 // and words put behind the reply to STARTTLS are an attack (P3).
 func TestInjectionIsAnAttack(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	set(t, s, explain.STARTTLS, script(explain.StageSTARTTLS, sandbox.Act{Inject: "250 forged\r\n"}))
 	set(t, s, explain.Implicit, sandbox.Behaviour{Closed: true})
 	_, err := newHost(t, options(s)).Deliver(t.Context(), message(hello, "a@example.org"))
@@ -259,7 +241,7 @@ func TestInjectionIsAnAttack(t *testing.T) {
 // A refused password is tried once, however many messages wait: each try
 // counts towards a lockout.
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{Password: "right"})
+	s := upstreamtest.Sandbox(t, sandbox.Options{Password: "right"})
 	logins := 0
 	var mu sync.Mutex
 	o := options(s)
@@ -297,7 +279,7 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 func TestRecipientsAreJudgedOneByOne(t *testing.T) {
 	for _, without := range [][]string{nil, {"CHUNKING"}, {"CHUNKING", "PIPELINING"}} {
 		t.Run(strings.Join(without, "+"), func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			setAll(t, s, sandbox.Behaviour{Without: without})
 			h := newHost(t, options(s))
 			receipt, err := h.Deliver(t.Context(), message(hello, "a@example.org", "reply-550-5.1.1@example.org", "b@example.org", "reply-452-4.2.2@example.org"))
@@ -335,7 +317,7 @@ func TestRecipientsAreJudgedOneByOne(t *testing.T) {
 // More recipients than a transaction may have are served in several (RFC 5321,
 // section 4.5.3.1.8).
 func TestManyRecipientsAreSplit(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	m := message(hello)
 	for i := range 250 {
 		m.To = append(m.To, envelope.Recipient{To: envelope.Path(fmt.Sprintf("u%d@example.org", i))})
@@ -361,7 +343,7 @@ func TestLostConnections(t *testing.T) {
 	for _, without := range [][]string{{"CHUNKING"}, {"CHUNKING", "PIPELINING"}, {"PIPELINING"}, nil} {
 		for _, stage := range []explain.Stage{explain.StageMail, explain.StageRcpt, explain.StageData, explain.StageDot} {
 			t.Run(fmt.Sprint(without, stage), func(t *testing.T) {
-				s := newSandbox(t, sandbox.Options{})
+				s := upstreamtest.Sandbox(t, sandbox.Options{})
 				b := script(stage, sandbox.Act{End: sandbox.HangUp})
 				b.Without = without
 				setAll(t, s, b)
@@ -384,7 +366,7 @@ func TestLostConnections(t *testing.T) {
 // does not suffer for it.
 func TestStaleSessionsAreReplaced(t *testing.T) {
 	for _, without := range [][]string{nil, {"CHUNKING"}} {
-		s := newSandbox(t, sandbox.Options{})
+		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		b := sandbox.Behaviour{Without: without}
 		b.Script = map[explain.Stage]sandbox.Act{explain.StageDot: {Reply: "421 4.4.2 that was enough"}}
 		setAll(t, s, b)
@@ -407,7 +389,7 @@ func TestStaleSessionsAreReplaced(t *testing.T) {
 func TestBeforeDotStopsTheMessage(t *testing.T) {
 	for _, without := range [][]string{nil, {"CHUNKING"}, {"PIPELINING"}} {
 		for _, size := range []int{10, 32 << 10, 200_000} {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			setAll(t, s, sandbox.Behaviour{Without: without})
 			h := newHost(t, options(s))
 			m := message(strings.Repeat("z", size)+"\r\n", "a@example.org")
@@ -429,7 +411,7 @@ func TestBeforeDotStopsTheMessage(t *testing.T) {
 
 // What can be known before it is sent is refused before it is sent.
 func TestTooLargeIsRefusedEarly(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{Size: 1000})
+	s := upstreamtest.Sandbox(t, sandbox.Options{Size: 1000})
 	h := newHost(t, options(s))
 	_, err := h.Deliver(t.Context(), message(strings.Repeat("x", 2000)+"\r\n", "a@example.org"))
 	if f := failure(t, err); f.Cause != explain.MessageTooLarge || f.Verdict() != explain.Return {
@@ -444,7 +426,7 @@ func TestTooLargeIsRefusedEarly(t *testing.T) {
 func TestAuthMechanisms(t *testing.T) {
 	for _, mechanism := range upstream.Mechanisms() {
 		t.Run(mechanism, func(t *testing.T) {
-			s := newSandbox(t, sandbox.Options{})
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			setAll(t, s, sandbox.Behaviour{Auth: []string{mechanism}})
 			if _, err := newHost(t, options(s)).Deliver(t.Context(), message(hello, "a@example.org")); err != nil {
 				t.Fatal(err)
@@ -456,7 +438,7 @@ func TestAuthMechanisms(t *testing.T) {
 // When ctx ends, a delivery ends wherever it is.
 func TestCancelledDelivery(t *testing.T) {
 	for _, stage := range []explain.Stage{explain.StageGreeting, explain.StageAuth, explain.StageMail, explain.StageDot} {
-		s := newSandbox(t, sandbox.Options{})
+		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		setAll(t, s, script(stage, sandbox.Act{End: sandbox.Silence}))
 		reached := make(chan struct{}, 100)
 		o := options(s)
@@ -519,7 +501,7 @@ func TestHostileReplies(t *testing.T) {
 
 // The state file is for its owner only, and a damaged one is no obstacle.
 func TestStateFile(t *testing.T) {
-	s := newSandbox(t, sandbox.Options{})
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
 	o := options(s)
 	o.StateFile = filepath.Join(t.TempDir(), "route.json")
 	if err := os.WriteFile(o.StateFile, []byte("{damaged"), 0o600); err != nil {

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 // checkPassword is none that could stand in an output by chance.
@@ -22,20 +22,7 @@ const checkPassword = "correct-horse-battery"
 // provider runs a smart host for the length of a test.
 func provider(t *testing.T) *sandbox.Server {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{Username: "app@example.com", Password: checkPassword})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return upstreamtest.Sandbox(t, sandbox.Options{Username: "app@example.com", Password: checkPassword})
 }
 
 // checkConfig is a configuration for that provider; more goes into [upstream].

@@ -1,7 +1,6 @@
 package check_test
 
 import (
-	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -14,28 +13,10 @@ import (
 	"kurir/upstream/check"
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// newSandbox runs a provider for the length of a test.
-func newSandbox(t *testing.T) *sandbox.Server {
-	t.Helper()
-	s, err := sandbox.New(sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // said keeps what the client said to all candidates.
 type said struct {
@@ -137,7 +118,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSandbox(t)
+			s := upstreamtest.Sandbox(t, sandbox.Options{})
 			for mode, b := range c.behave {
 				if err := s.SetPort(mode, b); err != nil {
 					t.Fatal(err)
@@ -189,7 +170,7 @@ func TestRun(t *testing.T) {
 // The facts are those that people compare with their provider's manual, and
 // every session is left as RFC 5321, section 4.1.1.10, asks for.
 func TestFacts(t *testing.T) {
-	s, heard := newSandbox(t), &said{}
+	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
 	r := run(t, check.Options{Upstream: options(s, heard)})
 	var stages []explain.Stage
 	for _, step := range r.Candidates[0].Steps {
@@ -222,7 +203,7 @@ func TestFacts(t *testing.T) {
 // Some providers refuse a sender only after DATA, so only a mail that was
 // taken proves that mail is taken; and after a refused login none is tried.
 func TestSend(t *testing.T) {
-	s, heard := newSandbox(t), &said{}
+	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
 	o := check.Options{Upstream: options(s, heard), Send: "admin@example.org"}
 	r := run(t, o)
 	if !r.OK || r.Sent == nil || !strings.HasPrefix(r.Sent.Reply, "250 ") {

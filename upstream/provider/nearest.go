@@ -3,8 +3,9 @@ package provider
 import "strings"
 
 // Nearest returns the provider's host that a name is most likely a misspelling
-// of: one that at most two letters, in a short name one, have to be inserted, dropped, changed or
-// swapped in. It is "" for a host that is right, and when none is near.
+// of: one that at most two letters, in a short name one, have to be inserted,
+// dropped, changed or swapped in. It is "" for a host that is right, and when
+// none is near.
 func Nearest(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if host == "" || len(host) > 253 || ByHost(host) != nil {
