@@ -16,6 +16,7 @@ type pool struct {
 	route *route
 	slots chan struct{}
 	idle  time.Duration
+	gone  chan struct{} // closed when no more is lent
 
 	mu     sync.Mutex
 	kept   []*kept // the last one rested least
@@ -36,6 +37,7 @@ func newPool(o *Options, r *route) *pool {
 		o: o, route: r,
 		slots: make(chan struct{}, o.Connections),
 		idle:  firstSet(o.provider.Idle, defaultIdle),
+		gone:  make(chan struct{}),
 	}
 }
 
@@ -43,6 +45,8 @@ func newPool(o *Options, r *route) *pool {
 func (p *pool) get(ctx context.Context) (*session, error) {
 	select {
 	case p.slots <- struct{}{}:
+	case <-p.gone:
+		return nil, errClosed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -131,7 +135,8 @@ func (p *pool) endLocked(s *session, left func()) {
 	})
 }
 
-// close ends all kept sessions and lends no more.
+// close ends all kept sessions, lends no more, and waits for those that are
+// lent.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -141,6 +146,10 @@ func (p *pool) close() {
 	}
 	p.kept = nil
 	p.mu.Unlock()
+	close(p.gone)
+	for range cap(p.slots) {
+		p.slots <- struct{}{}
+	}
 	p.ending.Wait()
 }
 

@@ -383,6 +383,7 @@ func (t *transaction) final() (*explain.Receipt, error) {
 		return nil, t.failure(r, nil)
 	}
 	return &explain.Receipt{
+		DSN:       t.offers("DSN"),
 		Candidate: t.candidate, Reply: *r, ID: receiptID(r), Refused: t.refused,
 	}, nil
 }

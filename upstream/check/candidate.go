@@ -3,6 +3,7 @@ package check
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,21 +80,38 @@ func candidate(w upstream.Walked, l explain.Language) Candidate {
 	if len(w.TLS.PeerCertificates) > 0 {
 		c.Certificate = certificate(w.TLS.PeerCertificates[0])
 	}
-	for keyword := range w.Extensions {
-		c.Extensions = append(c.Extensions, keyword)
-	}
-	slices.Sort(c.Extensions)
+	c.Extensions = short(slices.Sorted(maps.Keys(w.Extensions)))
 	c.Size, _ = strconv.ParseInt(strings.TrimSpace(w.Extensions["SIZE"]), 10, 64) // RFC 1870: without a number, none is announced
-	c.Auth = strings.Fields(strings.ToUpper(w.Extensions["AUTH"]))
+	c.Auth = short(strings.Fields(strings.ToUpper(w.Extensions["AUTH"])))
 	return c
 }
 
-// most bounds the names that are told of a certificate; shared ones have
-// hundreds.
-const most = 10
+// What is told of a server, which may say anything. Honest ones offer about
+// twenty keywords; certificates that are shared have hundreds of names, of
+// which the first few tell whose it is.
+const (
+	mostWords  = 40
+	mostNames  = 10
+	mostOctets = 200 // of one word or name
+)
+
+func short(words []string) []string {
+	words = words[:min(len(words), mostWords)]
+	for i, w := range words {
+		words[i] = clip(w)
+	}
+	return words
+}
+
+func clip(s string) string {
+	if len(s) > mostOctets {
+		s = s[:mostOctets] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}
 
 func certificate(leaf *x509.Certificate) *Certificate {
-	names := slices.Clone(leaf.DNSNames)
+	names := slices.Clone(leaf.DNSNames[:min(len(leaf.DNSNames), mostNames)])
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
@@ -101,7 +119,7 @@ func certificate(leaf *x509.Certificate) *Certificate {
 		names = append(names, leaf.Subject.CommonName)
 	}
 	return dated(&Certificate{
-		Names: names[:min(len(names), most)], Issuer: leaf.Issuer.String(),
+		Names: short(names[:min(len(names), mostNames)]), Issuer: clip(leaf.Issuer.String()),
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
 	})
 }

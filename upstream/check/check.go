@@ -3,8 +3,10 @@
 // times, certificate and offers, and whether mail would go out.
 //
 // It promises to sign in once, once more for a test mail, but never again with
-// a password that was just refused, and to send nothing unless it is asked to. It speaks no SMTP of its own: SmartHost.Walk and SmartHost.Deliver
-// do, and package explain has the words. A Report holds no password.
+// a password that was just refused, and to send nothing unless it is asked to.
+// It speaks no SMTP of its own: SmartHost.Walk and SmartHost.Deliver do, and
+// package explain has the words. A Report holds no password, and of what a
+// server says no more than a person would read.
 //
 // Reading order: Run and Report here, then candidate.go (what one way in is
 // like), send.go (the test mail) and trouble.go (a failure for scripts).
@@ -12,8 +14,10 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"kurir/upstream"
@@ -26,11 +30,12 @@ const lookupTime = 10 * time.Second
 
 // Options of a check.
 type Options struct {
-	// Upstream is the smart host. Its StateFile and Selected are not used, so
-	// that a check does not change what a relay has learned.
-	Upstream upstream.Options
+	// Upstreams are the smart hosts. Their StateFile and Selected are not used,
+	// so that a check does not change what a relay has learned.
+	Upstreams []upstream.Options
 
-	// Send is the forward-path of a test mail; "" = none is sent.
+	// Send is the forward-path of a test mail, of which each smart host gets
+	// one; "" = none is sent.
 	Send envelope.Path
 
 	// Language is that of the explanations; "" is English.
@@ -66,13 +71,42 @@ type Names struct {
 	LoopbackOnly bool `json:"loopback_only,omitempty"`
 }
 
-// Run checks a smart host. An error means that the options are faulty; what
-// is wrong with the smart host stands in the report.
-func Run(ctx context.Context, o Options) (*Report, error) {
-	o.Upstream.StateFile, o.Upstream.Selected = "", nil
-	host, err := upstream.New(o.Upstream)
-	if err != nil {
-		return nil, err
+// Run checks smart hosts one after the other, and reports in their order. An
+// error means that the options are faulty, which is told before anything is
+// asked of the network; what is wrong with a smart host stands in its report.
+// When ctx ends, whatever is under way has failed because of that.
+func Run(ctx context.Context, o Options) ([]*Report, error) {
+	hosts := make([]*upstream.SmartHost, len(o.Upstreams))
+	for i, u := range o.Upstreams {
+		var err error
+		if hosts[i], err = newHost(u); err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", u.Name(), err)
+		}
+	}
+	reports := make([]*Report, len(hosts))
+	refused := map[account]*explain.Failure{}
+	for i, host := range hosts {
+		reports[i] = o.run(ctx, host, o.Upstreams[i], refused)
+	}
+	return reports, nil
+}
+
+func newHost(u upstream.Options) (*upstream.SmartHost, error) {
+	u.StateFile, u.Selected = "", nil
+	return upstream.New(u)
+}
+
+// An account is what a login is refused to, whichever way in it takes.
+type account struct{ host, username, password string }
+
+// run checks one smart host. The accounts that were refused are not signed in
+// to again, and those that are now join them.
+func (o *Options) run(ctx context.Context, host *upstream.SmartHost, u upstream.Options, refused map[account]*explain.Failure) *Report {
+	a := account{strings.ToLower(strings.TrimSuffix(host.Name(), ".")), u.Username, u.Password}
+	before := refused[a]
+	if before != nil {
+		u.Username, u.Password = "", "" // walk, but do not sign in
+		host, _ = newHost(u)            // the same options were good with them
 	}
 	r := &Report{Host: host.Name()}
 	walked := host.Walk(ctx)
@@ -82,15 +116,21 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(walked) > 0 {
 		r.Names = lookUp(ctx, walked[0].Candidate.Host)
 	}
-	f := r.judge(walked, o.Upstream.Username != "")
+	f := before
+	if f == nil {
+		f = r.judge(walked, u.Username != "")
+	}
 	if f == nil && o.Send != "" {
-		r.Sent, f = send(ctx, host, sender(o), o.Send)
+		r.Sent, f = send(ctx, host, sender(u.Username, o.Send), o.Send)
 	}
 	if f != nil {
 		r.Trouble = trouble(f, o.Language)
 	}
+	if f != nil && f.Stage == explain.StageAuth && f.Reply != nil {
+		refused[a] = f
+	}
 	r.OK = f == nil
-	return r, nil
+	return r
 }
 
 // judge finds the way that mail would go, or the failure that speaks for all.

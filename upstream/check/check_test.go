@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"kurir/upstream"
 	"kurir/upstream/check"
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 	"kurir/upstream/sandbox"
 	"kurir/upstream/upstreamtest"
@@ -54,13 +56,19 @@ func options(s *sandbox.Server, heard *said) upstream.Options {
 	}
 }
 
-func run(t *testing.T, o check.Options) *check.Report {
+// run checks the one smart host of u.
+func run(t *testing.T, u upstream.Options, to envelope.Path) *check.Report {
 	t.Helper()
-	r, err := check.Run(t.Context(), o)
+	return runAll(t, check.Options{Upstreams: []upstream.Options{u}, Send: to})[0]
+}
+
+func runAll(t *testing.T, o check.Options) []*check.Report {
+	t.Helper()
+	reports, err := check.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return reports
 }
 
 // What a check says is what a delivery would meet: which candidates work,
@@ -129,7 +137,7 @@ func TestRun(t *testing.T) {
 			if c.change != nil {
 				c.change(&o)
 			}
-			r := run(t, check.Options{Upstream: o})
+			r := run(t, o, "")
 			var got results
 			for _, candidate := range r.Candidates {
 				got = append(got, candidate.Result)
@@ -171,7 +179,7 @@ func TestRun(t *testing.T) {
 // every session is left as RFC 5321, section 4.1.1.10, asks for.
 func TestFacts(t *testing.T) {
 	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
-	r := run(t, check.Options{Upstream: options(s, heard)})
+	r := run(t, options(s, heard), "")
 	var stages []explain.Stage
 	for _, step := range r.Candidates[0].Steps {
 		stages = append(stages, step.Stage)
@@ -204,8 +212,8 @@ func TestFacts(t *testing.T) {
 // taken proves that mail is taken; and after a refused login none is tried.
 func TestSend(t *testing.T) {
 	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
-	o := check.Options{Upstream: options(s, heard), Send: "admin@example.org"}
-	r := run(t, o)
+	o := options(s, heard)
+	r := run(t, o, "admin@example.org")
 	if !r.OK || r.Sent == nil || !strings.HasPrefix(r.Sent.Reply, "250 ") {
 		t.Fatalf("ok %v, sent %+v, trouble %+v", r.OK, r.Sent, r.Trouble)
 	}
@@ -213,24 +221,99 @@ func TestSend(t *testing.T) {
 		t.Errorf("arrived: %+v", got)
 	}
 
-	o.Send = "message.spam@example.org" // the sandbox plays it
-	if r = run(t, o); r.OK || r.Way == nil || r.Sent != nil || r.Trouble == nil || r.Trouble.Cause != explain.MessageSpam {
-		t.Errorf("refused: ok %v, sent %+v, trouble %+v", r.OK, r.Sent, r.Trouble)
+	// The sandbox plays what an address names.
+	for to, cause := range map[envelope.Path]explain.Cause{
+		"message.spam@example.org": explain.MessageSpam,
+		"greylisted@example.org":   explain.Greylisted,
+	} {
+		if r = run(t, o, to); r.OK || r.Way == nil || r.Sent != nil || r.Trouble == nil || r.Trouble.Cause != cause {
+			t.Errorf("%s: ok %v, way %v, sent %+v, trouble %+v", to, r.OK, r.Way, r.Sent, r.Trouble)
+		}
 	}
 
 	*heard = said{}
-	o.Upstream.Password, o.Language = password, explain.Indonesian
-	if r = run(t, o); r.OK || heard.count("AUTH") != 1 || r.Sent != nil {
+	o.Password = password
+	if r = run(t, o, "admin@example.org"); r.OK || heard.count("AUTH") != 1 || r.Sent != nil {
 		t.Errorf("wrong password: ok %v after %d logins, sent %+v", r.OK, heard.count("AUTH"), r.Sent)
-	}
-	if !strings.Contains(r.Trouble.Details, "balasan:") {
-		t.Errorf("not in Indonesian: %s", r.Trouble.Details)
 	}
 }
 
-// Faulty options are the caller's, and told as such.
+// A relay sends again what may have arrived, a check does not, and must not
+// say that it does.
+func TestSendUncertain(t *testing.T) {
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
+	lost := sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageDot: {End: sandbox.HangUp}}}
+	if err := s.Set(lost); err != nil {
+		t.Fatal(err)
+	}
+	for l, want := range map[explain.Language]string{explain.English: "Look into the mailbox", explain.Indonesian: "Lihat kotak surat"} {
+		r := runAll(t, check.Options{Upstreams: []upstream.Options{options(s, &said{})}, Send: "admin@example.org", Language: l})[0]
+		if r.OK || r.Way == nil || r.Trouble == nil || r.Trouble.Cause != explain.DeliveryUncertain || !strings.HasPrefix(r.Trouble.Fix, want) {
+			t.Errorf("ok %v, way %v, trouble %+v", r.OK, r.Way, r.Trouble)
+		}
+	}
+	if n := len(s.Messages()); n != 2 {
+		t.Errorf("%d messages arrived of 2 checks", n)
+	}
+}
+
+// Several smart hosts are often one account with several senders. An account
+// that was refused is not asked again, by whichever way in, as each refusal
+// brings a lockout nearer; the others are checked all the same.
+func TestSeveral(t *testing.T) {
+	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
+	good := options(s, heard)
+	bad := good
+	bad.Password = password
+	elsewhere := bad // the same account over the other port
+	elsewhere.Host, elsewhere.Candidates = "LOCALHOST.", bad.Candidates[1:]
+	reports := runAll(t, check.Options{Upstreams: []upstream.Options{bad, good, elsewhere}})
+	for i, want := range []bool{false, true, false} {
+		r := reports[i]
+		if r.OK != want || (r.Way != nil) != want || (r.Trouble == nil) != want || r.Trouble != nil && r.Trouble.Cause != explain.AuthRejected {
+			t.Errorf("%d: ok %v, way %v, trouble %+v", i, r.OK, r.Way, r.Trouble)
+		}
+	}
+	if got := reports[2].Candidates; len(got) != 1 || got[0].Result != check.Ready {
+		t.Errorf("the second candidates of the refused account: %+v", got)
+	}
+	if n := heard.count("AUTH"); n != 2 {
+		t.Errorf("%d logins, want one of each password", n)
+	}
+}
+
+// A server may offer whatever it likes; a report of it stays readable.
+func TestHostile(t *testing.T) {
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
+	long := strings.Repeat("A", 300)
+	offer := "250-localhost\n250-STARTTLS"
+	for i := range 150 {
+		offer += fmt.Sprintf("\n250-X%d%s", i, long)
+	}
+	offer += "\n250-AUTH PLAIN" + strings.Repeat(" "+long, 30) + "\n250 SIZE"
+	for name, reply := range map[string]string{
+		"many offers":    offer,
+		"endless offers": strings.Repeat("250-"+long+"\n", 1000) + "250 SIZE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := s.Set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageEHLO: {Reply: reply}}}); err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(run(t, options(s, &said{}), ""))
+			if err != nil || len(text) > 64<<10 {
+				t.Errorf("a report of %d octets: %v", len(text), err)
+			}
+		})
+	}
+}
+
+// Faulty options are the caller's, and told as such, before anybody is asked.
 func TestFaultyOptions(t *testing.T) {
-	if _, err := check.Run(t.Context(), check.Options{}); err == nil {
+	s, heard := upstreamtest.Sandbox(t, sandbox.Options{}), &said{}
+	if _, err := check.Run(t.Context(), check.Options{Upstreams: []upstream.Options{options(s, heard), {}}}); err == nil {
 		t.Error("a smart host without a host was checked")
+	}
+	if n := heard.count(""); n != 0 {
+		t.Errorf("%d lines were said", n)
 	}
 }

@@ -25,11 +25,11 @@ type Sent struct {
 
 // sender is the account, where it is an address: most providers allow that
 // one. Else it is the recipient, who can only complain to himself.
-func sender(o Options) envelope.Path {
-	if p, err := envelope.ParsePath(o.Upstream.Username); err == nil && p.Domain() != "" {
+func sender(username string, to envelope.Path) envelope.Path {
+	if p, err := envelope.ParsePath(username); err == nil && p.Domain() != "" {
 		return p
 	}
-	return o.Send
+	return to
 }
 
 // send delivers a small mail as a relay does.
@@ -54,6 +54,7 @@ func send(ctx context.Context, host *upstream.SmartHost, from, to envelope.Path)
 		if !errors.As(err, &f) {
 			f = explain.Explain(explain.Failure{Err: err})
 		}
+		f.Facts = append(f.Facts, explain.Fact{Name: explain.FactOnce, Value: "yes"})
 		return nil, f
 	}
 	return &Sent{

@@ -146,12 +146,30 @@ func (f *Failure) Verdict() Verdict {
 		}
 	}
 	switch {
+	case Verdict(v) == Hold && f.Cause == AuthLocked && !f.Permanent():
+		return Retry // it opens by itself
+	case Verdict(v) == Hold && f.ofThisMail():
+		if f.class() == 5 {
+			return Return
+		}
+		return Retry
 	case Verdict(v) == Return && (f.class() == 4 || f.outOfStep()):
 		return Retry
 	case Verdict(v) == Return && f.beforeMail():
 		return Hold
 	}
 	return Verdict(v)
+}
+
+// ofThisMail tells that a cause that is otherwise about the route rests here on
+// something of this one mail: the spelling of its sender, or a bare code, which
+// is too little to keep all other mail for.
+func (f *Failure) ofThisMail() bool {
+	if f.beforeMail() {
+		return false
+	}
+	v := f.variant()
+	return v == "guess" || v == "spelling"
 }
 
 // outOfStep tells that the server did not understand the dialogue, which says
@@ -168,6 +186,12 @@ func (f *Failure) Permanent() bool {
 		return true
 	case "no":
 		return f.lasts()
+	}
+	switch {
+	case f.Cause == Unknown:
+		return f.class() == 5
+	case f.Cause == LimitRecipients && f.code() == 552:
+		return false // RFC 5321, section 4.5.3.1.10: what old servers say for 452
 	}
 	return f.class() != 4 || f.lasts()
 }
@@ -186,7 +210,10 @@ func (f *Failure) Scope() Scope {
 		return ScopeRoute
 	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
 		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much
-	case s != ScopeRoute && f.Recipient != "":
+	case s == ScopeRoute && f.ofThisMail():
+		s = ScopeMessage
+	}
+	if s != ScopeRoute && f.Recipient != "" {
 		return ScopeRecipient
 	}
 	return s

@@ -81,6 +81,20 @@ func TestVerdict(t *testing.T) {
 		{explain.Failure{Cause: explain.ServerBusy, Stage: explain.StageRcpt, Reply: reply(421, "x")}, explain.Retry, explain.ScopeRoute},
 		{explain.Failure{Cause: explain.ConnectTimeout, Stage: explain.StageConnect}, explain.Retry, explain.ScopeRoute},
 		{explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot}, explain.Retry, explain.ScopeMessage},
+		// What the domain's owner can mend is still said of this message.
+		{explain.Failure{Cause: explain.MessageAuthentication, Stage: explain.StageDot, Reply: reply(550, "5.7.26 unauthenticated")}, explain.Return, explain.ScopeMessage},
+		{explain.Failure{Cause: explain.MessageAuthentication, Stage: explain.StageDot, Reply: reply(451, "4.7.26 unauthenticated")}, explain.Retry, explain.ScopeMessage},
+		// A lock that opens by itself needs nobody.
+		{explain.Failure{Cause: explain.AuthLocked, Stage: explain.StageAuth, Reply: reply(451, "too much fail authentication")}, explain.Retry, explain.ScopeRoute},
+		{explain.Failure{Cause: explain.AuthLocked, Stage: explain.StageAuth, Reply: reply(450, "4.7.0 Account suspended, contact support")}, explain.Hold, explain.ScopeRoute},
+		// Neither a bare code nor one misspelt sender keeps all other mail.
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(501, "5.5.4 Invalid parameter")}, explain.Return, explain.ScopeMessage},
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(501, "5.1.7 Bad sender address syntax")}, explain.Return, explain.ScopeMessage},
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(550, "Sender domain is not verified")}, explain.Hold, explain.ScopeRoute},
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(450, "4.1.7 Sender address rejected: unverified address")}, explain.Hold, explain.ScopeRoute},
+		{explain.Failure{Cause: explain.RelayDenied, Stage: explain.StageRcpt, Recipient: "a@b", Reply: reply(551, "No")}, explain.Return, explain.ScopeRecipient},
+		{explain.Failure{Cause: explain.RelayDenied, Stage: explain.StageRcpt, Recipient: "a@b", Reply: reply(554, "5.7.1 Relay access denied")}, explain.Hold, explain.ScopeRoute},
+		{explain.Failure{Cause: explain.IPBlocked, Stage: explain.StageGreeting, Reply: reply(554, "No")}, explain.Hold, explain.ScopeRoute},
 	}
 	for _, c := range cases {
 		if v, s := c.f.Verdict(), c.f.Scope(); v != c.verdict || s != c.scope {
@@ -145,13 +159,26 @@ func TestWhole(t *testing.T) {
 		{[]explain.Cause{explain.DNSNotFound, explain.DNSNotFound}, explain.DNSNotFound, "does not exist"},
 		{[]explain.Cause{explain.ConnectTimeout, explain.TLSCertificateName}, explain.TLSCertificateName, "not for"},
 		{[]explain.Cause{explain.TLSNotOffered, explain.ConnectRefused}, explain.TLSNotOffered, "encryption"},
-		{[]explain.Cause{explain.ConnectTimeout, explain.ConnectUnreachable}, explain.ConnectTimeout, "did not answer on port 587"},
+		{[]explain.Cause{explain.ConnectTimeout, explain.ConnectUnreachable}, explain.ConnectTimeout, "did not answer in time on port 587"},
 	}
 	for _, c := range cases {
 		f := explain.Whole([]*explain.Failure{failed(c.causes[0], 587), failed(c.causes[1], 465)})
 		if f.Cause != c.want || !strings.Contains(f.Explanation().Title, c.words) || len(f.Candidates) != 2 {
 			t.Errorf("%v: %s, %q", c.causes, f.Cause, f.Explanation().Title)
 		}
+	}
+	// What came through TLS found a mail server, whatever then went wrong.
+	cut := &explain.Failure{Cause: explain.ConnectClosed, Stage: explain.StageAuth, Candidate: explain.Candidate{Host: "smtp.example.com", Port: 465, TLS: explain.Implicit}}
+	for _, other := range []explain.Cause{explain.ProtocolWrongPort, explain.DNSFailure, explain.TLSNotOffered, explain.ConnectTimeout} {
+		for _, both := range [][]*explain.Failure{{cut, failed(other, 587)}, {failed(other, 587), cut}} {
+			if f := explain.Whole(both); f.Cause != explain.ConnectClosed || f.Stage != explain.StageAuth {
+				t.Errorf("%s at one port, cut off while signing in at another: %s at %s speaks", other, f.Cause, f.Stage)
+			}
+		}
+	}
+	silent := &explain.Failure{Cause: explain.ConnectTimeout, Stage: explain.StageAuth, Candidate: cut.Candidate}
+	if f := explain.Whole([]*explain.Failure{failed(explain.ConnectTimeout, 587), silent}); strings.Contains(f.Explanation().Title, "blocked") {
+		t.Errorf("one port let us sign in: %q", f.Explanation().Title)
 	}
 	if one := failed(explain.ConnectRefused, 587); explain.Whole([]*explain.Failure{one}) != one {
 		t.Error("a single candidate does not speak for itself")
@@ -163,6 +190,22 @@ func TestForgedWords(t *testing.T) {
 	f := explain.Explain(explain.Failure{Cause: explain.RecipientUnknown, Recipient: "x\r\ny\x1b[1m@z"})
 	if title := f.Explanation().Title; strings.ContainsAny(title, "\r\n\x1b") {
 		t.Errorf("forged lines: %q", title)
+	}
+}
+
+// No server and no address may steer the terminal or the eye of who reads.
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"Zażółć, 日本語, ไทย, 👍":                     "Zażółć, 日本語, ไทย, 👍",
+		"a\r\nb\tc\x1b[2J\x7f":                    "a  b c [2J ",
+		"c1 \u009b31m, nel\u0085":                 "c1  31m, nel ",
+		"bidi \u202egnp.exe\u2066 \u200f":         "bidi  gnp.exe   ",
+		"line\u2028paragraph\u2029 bom\ufeff":     "line paragraph  bom ",
+		"tag \U000e0041 private \ue000 \xff byte": "tag   private   \ufffd byte",
+	} {
+		if got := explain.Printable(text); got != want {
+			t.Errorf("Printable(%q): got %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -146,15 +147,17 @@ func networkCause(err error) Cause {
 }
 
 // Whole gives one failure that speaks for all candidates of a route, in the
-// order in which they were tried: the one whose cause tells most. What got
-// further tells more than what did not get through at all.
+// order in which they were tried: one that got through TLS before one that did
+// not, and of those the one whose cause tells most.
 func Whole(candidates []*Failure) *Failure {
 	if len(candidates) == 1 {
 		return candidates[0]
 	}
 	best := candidates[0]
 	for _, c := range candidates[1:] {
-		if row(c.Cause).Depth > row(best.Cause).Depth {
+		switch {
+		case c.secured() && !best.secured(),
+			c.secured() == best.secured() && row(c.Cause).Depth > row(best.Cause).Depth:
 			best = c
 		}
 	}
@@ -163,10 +166,16 @@ func Whole(candidates []*Failure) *Failure {
 	return &whole
 }
 
+// secured tells that the session had come through TLS and the EHLO behind it:
+// there is a mail server, and the way to it is open.
+func (f *Failure) secured() bool {
+	return slices.Index(Stages(), f.Stage) > slices.Index(Stages(), StageTLS)
+}
+
 // everywhere tells that all candidates failed in the same way.
 func (f *Failure) everywhere() bool {
 	for _, c := range f.Candidates {
-		if c.Cause != f.Cause {
+		if c.Cause != f.Cause || c.secured() != f.secured() {
 			return false
 		}
 	}

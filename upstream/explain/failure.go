@@ -99,6 +99,15 @@ const (
 	FactPasswordKind  = "password kind"  // and for a password
 	FactRate          = "sending limits" // how much the provider lets an account send, in words
 	FactSenderRule    = "sender rule"    // which sender addresses it takes, in words
+	FactOnce          = "sent once"      // set where nobody sends the message again, as with a test mail
+	FactHere          = "refused here"   // set where Kurir itself refused an app: which text of the cause says so, such as "here"
+
+	// What a refusal by Kurir itself was about.
+	FactLimit     = "limit"     // what is allowed at most
+	FactParameter = "parameter" // of MAIL or RCPT
+	FactFault     = "fault"     // what is wrong, in technical words
+	FactClient    = "client"    // the address of the app
+	FactAllow     = "allow"     // the line of the configuration that would let it in
 )
 
 // A Failure explains why one attempt over one candidate, or over all of them,
@@ -174,6 +183,7 @@ type Receipt struct {
 	Candidate Candidate
 	Reply     Reply  // its final words, proof of the delivery
 	ID        string // its own name for the message, found in those words; may be ""
+	DSN       bool   // it was told what the sender wants to be notified of (RFC 3461)
 
 	// Refused holds one failure for each recipient that was not accepted;
 	// all others were.

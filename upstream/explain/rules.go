@@ -29,6 +29,7 @@ type rule struct {
 	Words    string  `toml:"words"` // on the text as normalise leaves it
 	Not      string  `toml:"not"`
 	Example  string  `toml:"example"`
+	Variant  string  `toml:"variant"` // which words of the cause fit what it is about
 
 	code, enhanced, provider *regexp.Regexp // nil where left out
 	words, not               phrases
@@ -103,8 +104,9 @@ type question struct {
 }
 
 // fits tells whether q meets every condition of r. The cheap ones come first.
+// What a server agrees with only a rule refuses that names such codes.
 func (r *rule) fits(q *question) bool {
-	return (r.code == nil || r.code.MatchString(q.code)) &&
+	return (r.code == nil && !q.agreed() || r.code != nil && r.code.MatchString(q.code)) &&
 		(len(r.Stages) == 0 || len(q.stages) == 0 || slices.ContainsFunc(q.stages, r.at)) &&
 		(r.enhanced == nil || r.enhanced.MatchString(q.enhanced)) &&
 		(r.provider == nil || r.provider.MatchString(q.provider)) &&
@@ -115,17 +117,28 @@ func (r *rule) fits(q *question) bool {
 // at tells whether r is about stage s.
 func (r *rule) at(s Stage) bool { return slices.Contains(r.Stages, s) }
 
+// agreed tells that the server's code refuses nothing: 2xx and 3xx.
+func (q *question) agreed() bool { return q.code[0] == '2' || q.code[0] == '3' }
+
 // causeOf finds the cause of a reply or error line from its words and codes.
 // Unknown when nothing fits.
 func causeOf(stage Stage, code int, enhanced EnhancedCode, provider, text string) Cause {
 	q := ask(stage, code, enhanced, provider, text)
-	list := rules().Rules
-	for i := range list {
-		if list[i].fits(&q) {
-			return list[i].Cause
-		}
+	if r := q.answer(); r != nil {
+		return r.Cause
 	}
 	return Unknown
+}
+
+// answer is the first rule that fits, nil if none does.
+func (q *question) answer() *rule {
+	list := rules().Rules
+	for i := range list {
+		if list[i].fits(q) {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // ask makes a question of what was said. Without a code, one inside the text
@@ -155,15 +168,7 @@ func (f *Failure) lasts() bool {
 	if f.class() != 4 {
 		return false
 	}
-	var (
-		line pasted
-		q    question
-	)
-	if f.Reply != nil {
-		q = ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
-	} else if errors.As(f.Err, &line) {
-		q = ask(f.Stage, 0, EnhancedCode{}, f.Provider, string(line))
-	}
+	q, _ := f.question()
 	list := rules().Lasting
 	for i := range list {
 		if list[i].Cause == f.Cause && list[i].fits(&q) {
@@ -171,4 +176,28 @@ func (f *Failure) lasts() bool {
 		}
 	}
 	return false
+}
+
+// question is what f asks the rules, false if nothing was said.
+func (f *Failure) question() (question, bool) {
+	if f.Reply != nil {
+		return ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text()), true
+	}
+	var line pasted
+	if errors.As(f.Err, &line) {
+		return ask(f.Stage, 0, EnhancedCode{}, f.Provider, string(line)), true
+	}
+	return question{}, false
+}
+
+// variant is that of the rule that named the cause, "" if none did.
+func (f *Failure) variant() string {
+	q, ok := f.question()
+	if !ok {
+		return ""
+	}
+	if r := q.answer(); r != nil && r.Cause == f.Cause {
+		return r.Variant
+	}
+	return ""
 }

@@ -81,6 +81,9 @@ func TestRules(t *testing.T) {
 				t.Errorf("rule %d (%s) can never match, the text is in lower case: %s", i+1, r.Cause, pattern)
 			}
 		}
+		if _, ok := english()[string(r.Cause)+"/"+r.Variant]; r.Variant != "" && !ok {
+			t.Errorf("rule %d: the catalogue has no words for %s/%s", i+1, r.Cause, r.Variant)
+		}
 		stage := Stage("")
 		if len(r.Stages) > 0 {
 			stage = r.Stages[0]

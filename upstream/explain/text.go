@@ -85,29 +85,70 @@ var (
 	spelledEnds = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", `\r`, "\n")
 	replyLine   = regexp.MustCompile(`^(?:(?:S|<|<-|<~\*?|<\*\*)[:\s]\s*)?([2-5][0-9]{2})(?:[- ](.*))?$`)
 
-	address    = regexp.MustCompile(`[^\s<>()\[\]"',;:]+@[^\s<>()\[\]"',;:]+`)
-	ipv4       = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
-	lineCodes  = regexp.MustCompile(`(?m)^\s*(?:[2-5]\d{2}[- ])?\s*(?:[245]\.\d{1,3}\.\d{1,3}\b[,:;]?)?`)
-	formula    = regexp.MustCompile(`requested (?:mail )?action (?:not taken|aborted)[:;.,]?(?: (?:mailbox unavailable|mailbox name not allowed|(?:local )?error in processing|exceeded storage allocation|insufficient system storage)\b[:;.,]?)?`)
-	quotedCode = regexp.MustCompile(`(?:^|[\s:("'>]|code=)#?([45][0-35]\d)(?:[-\s,:;)"']|$)\s*(?:b?["'])?(?:#?([45])\.(\d{1,3})\.(\d{1,3})\b)?`)
+	address       = regexp.MustCompile(`[^\s<>()\[\]"',;:]+@[^\s<>()\[\]"',;:]+`)
+	ipv4          = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	lineCodes     = regexp.MustCompile(`(?m)^\s*(?:[2-5]\d{2}[- ])?\s*(?:[245]\.\d{1,3}\.\d{1,3}\b[,:;]?)?`)
+	formula       = regexp.MustCompile(`requested (?:mail )?action (?:not taken|aborted)[:;.,]?(?: (?:mailbox unavailable|mailbox name not allowed|(?:local )?error in processing|exceeded storage allocation|insufficient system storage)\b[:;.,]?)?`)
+	apart         = regexp.MustCompile(`(?s)\bDetail: (.*)\bSMTP code: ([45]\d\d)(?: Additional SMTP info: (\S*))?`) // PHPMailer
+	enhancedAfter = regexp.MustCompile(`^(?:[-\s,:;)"']|$)\s*(?:b?["'])?(?:#?([45])\.(\d{1,3})\.(\d{1,3})\b)?`)
 )
 
 // quotedReply finds a server's reply inside the error line of a program, such
 // as "Invalid login: 535 5.7.8 …" or "(550, b'5.1.1 …')": its codes, and what
-// follows them.
+// follows them. Of a code that stands there twice, the one with an enhanced
+// code counts.
 func quotedReply(text string) (code int, enhanced EnhancedCode, words string, ok bool) {
-	m := quotedCode.FindStringSubmatchIndex(text)
-	if m == nil {
-		return 0, EnhancedCode{}, "", false
-	}
-	number := func(group int) int {
-		if m[2*group] < 0 {
-			return 0
+	if strings.Contains(text, "SMTP code: ") {
+		if m := apart.FindStringSubmatch(text); m != nil {
+			e, _, _ := cutEnhanced(m[3])
+			return number(m[2]), e, m[1], true
 		}
-		n, _ := strconv.Atoi(text[m[2*group]:m[2*group+1]]) // digits only, says the pattern
-		return n
 	}
-	return number(1), EnhancedCode{number(2), number(3), number(4)}, text[m[1]:], true
+	for i := 0; i+3 <= len(text); i++ {
+		if !isReplyCode(text[i:i+3]) || !opensReply(text[:i]) {
+			continue
+		}
+		m := enhancedAfter.FindStringSubmatchIndex(text[i+3:])
+		if m == nil {
+			continue
+		}
+		n := number(text[i : i+3])
+		if ok && (n != code || m[2] < 0) {
+			continue
+		}
+		rest := text[i+3:]
+		code, words, ok = n, rest[m[1]:], true
+		if m[2] >= 0 {
+			return code, EnhancedCode{number(rest[m[2]:m[3]]), number(rest[m[4]:m[5]]), number(rest[m[6]:m[7]])}, words, true
+		}
+	}
+	if _, answer, found := strings.Cut(text, "server response was: "); !ok && found { // .NET
+		if e, words, has := cutEnhanced(answer); has && e[0] != 2 {
+			return 100*e[0] + 50, e, words, true
+		}
+	}
+	return code, enhanced, words, ok
+}
+
+// isReplyCode tells whether three bytes are the code of a refusal.
+func isReplyCode(s string) bool {
+	return (s[0] == '4' || s[0] == '5') && (s[1] >= '0' && s[1] <= '3' || s[1] == '5') && s[2] >= '0' && s[2] <= '9'
+}
+
+// opensReply tells whether a code may follow on before: not within a number, a
+// word or an address.
+func opensReply(before string) bool {
+	before = strings.TrimSuffix(before, "#")
+	if before == "" || strings.HasSuffix(before, "code=") || strings.HasSuffix(before, "status=") {
+		return true
+	}
+	return strings.IndexByte(" \t\r\n\v\f:;(\"'>", before[len(before)-1]) >= 0
+}
+
+// number reads a few digits.
+func number(digits string) int {
+	n, _ := strconv.Atoi(digits) // digits only, at every call
+	return n
 }
 
 // stagesOf are the stages at which a text of unknown origin may have been
@@ -116,14 +157,14 @@ func quotedReply(text string) (code int, enhanced EnhancedCode, words string, ok
 func stagesOf(code int, text string) []Stage {
 	text = strings.ToLower(clip(text))
 	for _, s := range saidAt {
-		if s.words.MatchString(text) {
+		if s.words.match(text) {
 			return s.stages
 		}
 	}
 	switch code {
 	case 0:
 		return nil
-	case 432, 435, 454, 525, 526, 534, 535:
+	case 334, 432, 435, 454, 525, 526, 534, 535:
 		return []Stage{StageAuth}
 	case 220:
 		return []Stage{StageGreeting}
@@ -133,17 +174,25 @@ func stagesOf(code int, text string) []Stage {
 
 // saidAt are the words with which programs say where a session failed.
 var saidAt = []struct {
-	words  *regexp.Regexp
+	words  phrases
 	stages []Stage
 }{
-	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?(end of data|message body|final dot)`), []Stage{StageDot}},
-	{regexp.MustCompile(`(in reply to|after|sending|sent|receiving) (the )?(pipelined )?data\b|smtpdataerror|message failed:|data (end )?command failed|data not accepted`), []Stage{StageData, StageDot}},
-	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?rcpt|recipientsrefused|rcpt( to)? (command )?failed|recipients? (were|was|addresses)? ?(rejected|failed)|recipient address .* not accepted by the server`), []Stage{StageRcpt}},
-	{regexp.MustCompile(`(in reply to|after|sending|sent) (the )?(pipelined )?mail\b|senderrefused|mail( from)? (command )?failed|envelope from address .* not accepted by the server|from address failed`), []Stage{StageMail}},
-	{regexp.MustCompile(`authenticationerror|authenticationfailed|invalid login|eauth\b|could not authenticate|login denied|sasl auth|auth command failed|\(in reply to auth`), []Stage{StageAuth}},
-	{regexp.MustCompile(`(in reply to|after|sending) (the )?[eh](hlo|elo)|smtpheloerror`), []Stage{StageEHLO}},
-	{regexp.MustCompile(`initial server greeting|initial connection|greeting never`), []Stage{StageGreeting}},
-	{regexp.MustCompile(`(in reply to|after|sending) (the )?starttls|starttls command failed`), []Stage{StageSTARTTLS}},
+	{mustPhrases(`(in reply to|after|sending|sent) (the )?(pipelined )?(end of data|message body|final dot)`), []Stage{StageDot}},
+	{mustPhrases(`(in reply to|after|sending|sent|receiving) (the )?(pipelined )?data\b|smtpdataerror|message failed:|data (end )?command failed|data not accepted`), []Stage{StageData, StageDot}},
+	{mustPhrases(`(in reply to|after|sending|sent) (the )?(pipelined )?rcpt|recipientsrefused|rcpt( to)? (command )?failed|recipients? (were|was|addresses)? ?(rejected|failed)|recipient address .* not accepted by the server`), []Stage{StageRcpt}},
+	{mustPhrases(`(in reply to|after|sending|sent) (the )?(pipelined )?mail (from|command)|senderrefused|mail( from)? (command )?failed|envelope from address .* not accepted by the server|from address failed`), []Stage{StageMail}},
+	{mustPhrases(`authenticationerror|authenticationfailed|invalid login|eauth\b|could not authenticate|login denied|sasl auth|auth command failed|\(in reply to auth`), []Stage{StageAuth}},
+	{mustPhrases(`(in reply to|after|sending) (the )?[eh](hlo|elo)|smtpheloerror`), []Stage{StageEHLO}},
+	{mustPhrases(`initial server greeting|initial connection|greeting never`), []Stage{StageGreeting}},
+	{mustPhrases(`(in reply to|after|sending) (the )?starttls|starttls command failed`), []Stage{StageSTARTTLS}},
+}
+
+func mustPhrases(pattern string) phrases {
+	list, err := compilePhrases(pattern)
+	if err != nil {
+		panic("explain: " + err.Error())
+	}
+	return list
 }
 
 // normalise leaves the words of a text: without codes at the start of its

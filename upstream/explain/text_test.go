@@ -70,6 +70,22 @@ func TestFromText(t *testing.T) {
 		{"error:1408F10B:SSL routines:ssl3_get_record:wrong version number", explain.ProtocolWrongPort},
 		{"javax.net.ssl.SSLHandshakeException: PKIX path building failed", explain.TLSCertificateUntrusted},
 		{"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch", explain.TLSCertificateName},
+		{"PHPMailer: SMTP Error: Could not connect to SMTP host. Failed to connect to server", explain.ConnectRefused},
+		{`mail(): Failed to connect to mailserver at "localhost" port 25, verify your "SMTP" and "smtp_port" setting in php.ini or use ini_set()`, explain.ConnectRefused},
+		{"SMTP connect() failed. https://github.com/PHPMailer/PHPMailer/wiki/Troubleshooting", explain.ConnectRefused},
+		{`Connection could not be established with host "smtp.example.com:587": stream_socket_client(): Unable to connect to smtp.example.com:587 (Connection timed out)`, explain.ConnectTimeout},
+		{`Connection could not be established with host smtp.example.com :stream_socket_client(): unable to connect`, explain.ConnectRefused},
+		{"fsockopen(): unable to connect to smtp.example.com:25 (Connection refused)", explain.ConnectRefused},
+		{"fsockopen(): unable to connect to smtp.example.com:25", explain.ConnectRefused},
+		{"504 5.7.4 Unrecognized authentication type", explain.AuthMechanism},
+		{"503 AUTH command used when not advertised", explain.AuthMechanism},
+		{"503 5.5.1 Error: authentication not enabled", explain.AuthMechanism},
+		{"503 5.5.1 Error: authentication required", explain.AuthRequired},
+		{"503 5.5.4 Error: send AUTH command first", explain.AuthRequired},
+		{"421 4.7.28 [192.0.2.7 15] Gmail has detected an unusual rate of unsolicited mail originating from your DKIM domain [example.com 35]. To protect our users from spam, mail sent from your domain has been temporarily rate limited.", explain.LimitRate},
+		{"454 4.7.0 Too many login attempts, please try again later.", explain.LimitRate},
+		{"250 2.0.0 OK: queued as 12345", explain.Unknown},
+		{"354 Start mail input; end with <CRLF>.<CRLF>", explain.Unknown},
 		{"the quick brown fox", explain.Unknown},
 		{"", explain.Unknown},
 	} {
@@ -79,6 +95,36 @@ func TestFromText(t *testing.T) {
 		}
 		if (f.Reply == nil) == (f.Err == nil) {
 			t.Errorf("FromText(%q) keeps reply %v and error %v, want one of them", c.text, f.Reply, f.Err)
+		}
+	}
+}
+
+// The same at the stage where they are said; a bare code is read as RFC 5321
+// means it there.
+func TestFromTextAtStage(t *testing.T) {
+	for _, c := range []struct {
+		text      string
+		stage     explain.Stage
+		want      explain.Cause
+		permanent bool
+	}{
+		{"504 5.7.4 Unrecognized authentication type", explain.StageAuth, explain.AuthMechanism, true},
+		{"503 AUTH command used when not advertised", explain.StageAuth, explain.AuthMechanism, true},
+		{"535 5.7.0 Too many login attempts", explain.StageAuth, explain.AuthLocked, true},
+		{"454 4.7.0 Too many login attempts, please try again later", explain.StageAuth, explain.LimitRate, false},
+		{"552 No", explain.StageRcpt, explain.LimitRecipients, false},
+		{"552 Too many recipients", explain.StageRcpt, explain.LimitRecipients, false},
+		{"552 5.2.2 Mailbox full", explain.StageRcpt, explain.RecipientMailboxFull, true},
+		{"552 No", explain.StageDot, explain.MessageTooLarge, true},
+		{"501 5.5.4 Invalid parameter", explain.StageMail, explain.SenderDomain, true},
+		{"550 5.7.1 Access denied", explain.StageMail, explain.SenderNotAllowed, true},
+		{"250 2.0.0 OK", explain.StageData, explain.Unknown, false},
+		{"354 Go ahead", explain.StageMail, explain.Unknown, false},
+		{"334 eyJzdGF0dXMiOiI0MDAifQ==", explain.StageAuth, explain.AuthToken, true},
+	} {
+		f := explain.FromText(c.text, c.stage, "")
+		if f.Cause != c.want || f.Permanent() != c.permanent {
+			t.Errorf("%q at %s: got %s, permanent %v, want %s, %v", c.text, c.stage, f.Cause, f.Permanent(), c.want, c.permanent)
 		}
 	}
 }
@@ -118,4 +164,28 @@ func FuzzFromText(f *testing.F) {
 			t.Fatalf("cause %q", got)
 		}
 	})
+}
+
+// Some programs take a reply apart, or quote its code twice; one knows only
+// the enhanced code.
+func TestFromTextTakenApart(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		cause explain.Cause
+		stage explain.Stage
+	}{
+		{`Expected response code "354" but got code "550", with message "550 5.7.60 SMTP; Client does not have permissions to send as this sender"`, explain.SenderNotAllowed, ""},
+		{"SMTP server error: RCPT TO command failed Detail: User unknown SMTP code: 550 Additional SMTP info: 5.1.1", explain.RecipientUnknown, explain.StageRcpt},
+		{"SMTP server error: DATA END command failed Detail: Spam message rejected SMTP code: 554", explain.MessageSpam, ""},
+		{"The server response was: 5.7.57 Client not authenticated to send mail.", explain.AuthRequired, ""},
+		{"Diagnostic-Code: smtp;550 5.1.1 User unknown", explain.RecipientUnknown, explain.StageRcpt},
+		{"334 eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIn0=", explain.AuthToken, explain.StageAuth},
+		{"Failure sending mail. Connection refused", explain.ConnectRefused, explain.StageConnect},
+		{"listening on 10.0.0.1:5550, version 5.1.1", explain.Unknown, ""},
+	} {
+		f := explain.FromText(c.text, "", "")
+		if f.Cause != c.cause || c.stage != "" && f.Stage != c.stage {
+			t.Errorf("FromText(%q): got %s at %s, want %s at %s", c.text, f.Cause, f.Stage, c.cause, c.stage)
+		}
+	}
 }

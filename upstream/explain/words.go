@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // A Language is the one that people are spoken to in.
@@ -41,20 +42,20 @@ func readTexts(data string) vocabulary {
 
 // small are the words of a language around and within its texts.
 type small struct {
-	where, at, reply, err, why, do                                         string
-	provider, recipient, otherName, notKnown, unknownDay, none, noneOfThem string
+	where, at, reply, err, why, do                                                  string
+	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem string
 }
 
 func (l Language) words() (vocabulary, small) {
 	if l == Indonesian {
 		return indonesian(), small{
 			"letak", "tahap", "balasan", "galat", "sebab", "solusi",
-			"penyedia", "penerima", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu",
+			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu",
 		}
 	}
 	return english(), small{
 		"where", "at", "reply", "error", "why", "do",
-		"the provider", "the recipient", "another name", "not known here", "an unknown day", "none", "none of them",
+		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them",
 	}
 }
 
@@ -103,7 +104,7 @@ func (f *Failure) DetailsIn(l Language) string {
 	width := 1 + max(len(words.where), len(words.reply), len(words.err), len(words.why), len(words.do))
 	line := func(label, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "  %-*s  %s\n", width, label+":", printable(text))
+			fmt.Fprintf(&b, "  %-*s  %s\n", width, label+":", Printable(text))
 		}
 	}
 	where := f.Candidate.String()
@@ -136,19 +137,36 @@ func (f *Failure) variants() []string {
 			names = append(names, name)
 		}
 	}
+	add(f.Fact(FactHere) != "", f.Fact(FactHere))
 	add(f.Fact(FactInjected) != "", "injected")
-	add(f.Cause == Unknown && f.Reply == nil && f.Candidate.Host == "" && !f.isPasted(), "local")
+	add(f.Fact(FactOnce) != "", "once")
+	said := f.variant()
+	add(said != "", said)
+	add(f.Provider != "", f.Provider)
 	add(f.Fact(FactNearestHost) != "", "nearest")
-	add(f.Fact(FactOtherPorts) != "" && (f.everywhere() || len(f.Candidates) == 0), "ports") // a pinned port is alone
-	add(f.everywhere(), "everywhere")
+	add(f.Fact(FactOtherPorts) != "" && !f.secured() && (f.everywhere() || len(f.Candidates) == 0), "ports") // a pinned port is alone
+	add(f.everywhere() && !f.secured(), "everywhere")
 	switch f.Cause {
+	case Unknown:
+		agreed := f.class() == 2 || f.class() == 3
+		add(agreed && f.Candidate.TLS == "", "agreed")
+		add(agreed, "out_of_step")
+		add(f.isPasted() && f.code() == 0, "words")
+		add(f.Reply == nil && f.Candidate.Host == "" && !f.isPasted(), "local")
+	case ConnectTimeout:
+		add(f.secured(), "session")
+	case TLSRequired:
+		add(f.Candidate.TLS != "" && f.secured(), "secured")
+	case AuthRequired:
+		add(f.Fact(FactAuthMechanism) != "", "signed_in")
+	case AuthLocked:
+		add(!f.Permanent(), "for_now")
 	case DNSFailure, DNSNotFound, ConnectRefused:
 		add(f.asksItself(), "loopback")
 	case TLSCertificateExpired:
 		_, side := f.clock()
 		add(side != "", side)
 	case AuthRejected:
-		add(f.Provider != "", f.Provider)
 		kind := f.Fact(FactPasswordKind)
 		add(strings.Contains(kind, "app password") || strings.Contains(kind, "app-specific"), "app_password")
 		add(kind != "" && f.Fact(FactUserKind) != "", "kind")
@@ -212,19 +230,19 @@ func (f *Failure) placeholders(words small) []string {
 		if value == "" {
 			return otherwise
 		}
-		return printable(value)
+		return Printable(value)
 	}
 	list := func(value, otherwise string) string {
 		return or(strings.Join(strings.Fields(value), ", "), otherwise)
 	}
-	port := ""
+	port := words.thePort
 	if f.Candidate.Port != 0 {
-		port = strconv.Itoa(f.Candidate.Port)
+		port = "port " + strconv.Itoa(f.Candidate.Port)
 	}
 	now, _ := f.clock()
 	return []string{
 		"{host}", or(f.Candidate.Host, words.provider),
-		"{port}", or(port, "587"),
+		"port {port}", port,
 		"{recipient}", or(string(f.Recipient), words.recipient),
 		"{names}", list(f.Fact(FactCertNames), words.otherName),
 		"{issuer}", or(f.Fact(FactCertIssuer), words.notKnown),
@@ -239,6 +257,11 @@ func (f *Failure) placeholders(words small) []string {
 		"{password}", f.Fact(FactPasswordKind),
 		"{rate}", f.Fact(FactRate),
 		"{sender}", f.Fact(FactSenderRule),
+		"{limit}", f.Fact(FactLimit),
+		"{parameter}", Printable(f.Fact(FactParameter)),
+		"{fault}", Printable(f.Fact(FactFault)),
+		"{client}", f.Fact(FactClient),
+		"{allow}", f.Fact(FactAllow),
 	}
 }
 
@@ -251,10 +274,14 @@ func day(s string) string {
 	return t.Format(time.DateOnly)
 }
 
-// printable keeps what others said from breaking a line of ours.
-func printable(s string) string {
+// Printable is s in one line that shows what it holds: what others said cannot
+// break a line of ours, move the cursor of a terminal or turn the direction of
+// writing. Letters and signs of all scripts stay; each control, line end and
+// invisible mark of formatting becomes a blank, and each byte that is not
+// UTF-8 U+FFFD.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsGraphic(r) {
 			return ' '
 		}
 		return r

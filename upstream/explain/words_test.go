@@ -35,6 +35,11 @@ func TestLanguagesAgree(t *testing.T) {
 		if a, b := filled(e), filled(other); !slices.Equal(a, b) {
 			t.Errorf("%s: English fills in %q, Indonesian %q", name, a, b)
 		}
+		for _, text := range []string{e.Title, e.Meaning, e.Fix, other.Title, other.Meaning, other.Fix} {
+			if strings.Count(text, "{port}") != strings.Count(text, "port {port}") {
+				t.Errorf("%s: {port} stands without its word", name)
+			}
+		}
 		for _, pair := range [][2]string{{e.Title, other.Title}, {e.Meaning, other.Meaning}, {e.Fix, other.Fix}} {
 			for _, text := range pair {
 				if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -82,6 +87,32 @@ func TestVariants(t *testing.T) {
 		{Failure{Cause: AuthRejected, Provider: "gmail", Facts: []Fact{{FactPasswordKind, "an app password (needs 2-Step Verification)"}}}, "Make an app password"},
 		{Failure{Cause: AuthRejected, Provider: "x", Facts: []Fact{{FactUserKind, "the server id"}, {FactPasswordKind, "the SMTP password"}}}, "user name: the server id."},
 		{Failure{Cause: AuthRejected}, "Many providers want an app password"},
+		{Failure{Cause: AuthRejected, Provider: "zoho", Facts: []Fact{{FactPasswordKind, "an app password"}}}, "the host of another region"},
+		{Failure{Cause: AuthRequired, Facts: []Fact{{FactAuthMechanism, "PLAIN"}}}, "may the account send"},
+		{Failure{Cause: TLSRequired, Stage: StageAuth, Candidate: Candidate{Host: "h", Port: 587, TLS: STARTTLS}}, "ends TLS in front of the server"},
+		{*FromText("530 5.7.0 Must issue a STARTTLS command first", StageAuth, ""), "Remove upstream.port and upstream.tls"},
+		{Failure{Cause: ConnectTimeout, Stage: StageMail}, "in the middle of the conversation"},
+		{*FromText("554 5.4.6 Too many hops 27 (25 max)", StageDot, ""), "round in circles"},
+		{*FromText("554 Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: a@example.com", StageDot, ""), "production access"},
+		{*FromText("550 Domain example.com has exceeded the max emails per hour (9/5) allowed. Message discarded.", StageDot, ""), "Kurir keeps the mail"},
+		{*FromText("454 4.7.0 Too many login attempts, please try again later", StageAuth, ""), "sign in less often"},
+		{*FromText("451 Requested mail action not taken: too much fail authentication", StageAuth, ""), "lifts this by itself"},
+		{*FromText("550 bad", StageDot, ""), "most often a spam filter"},
+		{*FromText("550 5.7.1 Message rejected as spam", StageDot, ""), "takes the message for spam"},
+		{*FromText("554 nope", StageGreeting, ""), "most often about the address of this machine"},
+		{*FromText("550 nope", StageRcpt, ""), "no such mailbox"},
+		{*FromText("551 nope", StageRcpt, ""), "not one of the server's own"},
+		{*FromText("501 nope", StageRcpt, ""), "the way the address is written"},
+		{*FromText("501 nope", StageMail, ""), "Other mail is not concerned"},
+		{*FromText("550 nope", StageMail, ""), "may not send with this address"},
+		{*FromText("552 nope", StageDot, ""), "probably for its size"},
+		{*FromText("500 nope", StageDot, ""), "answered with an error"},
+		{*FromText("Could not connect to SMTP host.", "", ""), "does not say why"},
+		{*FromText("the quick brown fox", "", ""), "no failure in this line"},
+		{*FromText("250 OK", "", ""), "no refusal"},
+		{Failure{Cause: Unknown, Stage: StageData, Reply: NewReply(250, []string{"OK"}), Candidate: Candidate{Host: "h", Port: 465, TLS: Implicit}}, "out of step"},
+		{Failure{Cause: ConnectRefused}, "on the port that was tried"},
+		{Failure{Cause: ConnectRefused, Candidate: Candidate{Host: "h", Port: 465}}, "on port 465"},
 	}
 	for _, c := range cases {
 		e := c.f.Explanation()
