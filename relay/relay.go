@@ -2,13 +2,10 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +18,6 @@ import (
 	"kurir/relay/queue"
 	"kurir/relay/spool"
 	"kurir/upstream"
-	"kurir/upstream/explain"
 )
 
 // Options of a relay.
@@ -50,13 +46,17 @@ var ErrEnded = errors.New("relay: it has ended")
 // from elsewhere, or just the end of Run's context.
 type Relay struct {
 	o         Options
-	hosts     []*upstream.SmartHost
 	spool     *spool.Spool
 	recovery  spool.Recovery
 	scratch   string // a directory that goes with us; "" if there is none
 	queue     *queue.Queue
 	server    *listener.Server
 	listeners []net.Listener
+
+	mu      sync.Mutex
+	config  *config.Config // as it is now; o.Config is how it began
+	hosts   *smartHosts    // of that configuration
+	running sync.WaitGroup // all smart hosts, those of earlier configurations too
 
 	begun    atomic.Bool        // by Run, or by a Shutdown that came before
 	stop     context.CancelFunc // ends Run
@@ -74,7 +74,7 @@ const defaultMessageSize = 50_000_000
 // *spool.LockedError when another Kurir has the spool, a *ListenError when an
 // address cannot be had. On an error nothing stays open.
 func New(o Options) (*Relay, error) {
-	r := &Relay{o: o, ended: make(chan struct{})}
+	r := &Relay{o: o, config: o.Config, ended: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
 	if err := r.open(); err != nil {
 		r.stop()
@@ -86,8 +86,8 @@ func New(o Options) (*Relay, error) {
 func (r *Relay) open() error {
 	c := r.o.Config
 	r.listeners = r.o.Listeners
-	routes, err := r.routes()
-	if err != nil {
+	var err error
+	if r.hosts, err = r.smartHosts(c); err != nil {
 		return err
 	}
 	if len(r.listeners) == 0 {
@@ -98,27 +98,13 @@ func (r *Relay) open() error {
 	if err := r.openSpool(); err != nil {
 		return err
 	}
-	r.queue = queue.New(queue.Options{
-		Mode:        queue.Mode(c.Delivery.Mode),
-		Wait:        time.Duration(c.Delivery.Wait),
-		RetryMin:    time.Duration(c.Delivery.RetryMin),
-		RetryMax:    time.Duration(c.Delivery.RetryMax),
-		GiveUpAfter: time.Duration(c.Delivery.GiveUpAfter),
-		KeepFailed:  time.Duration(c.Delivery.KeepFailed),
-		Routes:      routes,
-		Spool:       r.spool,
-		Log:         r.o.Log,
-		Language:    explain.Language(c.Log.Language),
-	})
+	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),
 		Spool:          r.queue,
 		Submit:         r.queue.Submit,
 		MaxMessageSize: r.maxMessageSize,
-		MaxRecipients:  c.Listen.MaxRecipients,
-		MaxConnections: c.Listen.MaxConnections,
-		IdleTimeout:    time.Duration(c.Listen.IdleTimeout),
-		Allow:          c.Listen.Allow,
+		Settings:       listenerSettings(c),
 		Log:            r.o.Log,
 	})
 	return err
@@ -159,82 +145,6 @@ func (r *Relay) close() (err error) {
 	return err
 }
 
-// routes makes a smart host of each upstream.
-func (r *Relay) routes() ([]queue.Route, error) {
-	var all []upstream.Options
-	senders := make([][]string, 1)
-	if r.o.Sandbox != nil {
-		all = append(all, *r.o.Sandbox)
-	} else {
-		senders = senders[:0]
-		for _, u := range r.o.Config.Upstreams {
-			o, err := upstreamOptions(u)
-			if err != nil {
-				return nil, err
-			}
-			all, senders = append(all, o), append(senders, u.Senders)
-		}
-	}
-	var routes []queue.Route
-	for i, o := range all {
-		o.Hostname = helloName(r.o.Config.Hostname)
-		o.StateFile = r.stateFile(fmt.Sprintf("route-%d.json", i))
-		name := o.Name()
-		o.Selected = func(way explain.Candidate, left []*explain.Failure) { r.o.Log.Selected(name, way, left) }
-		if r.o.Log.Debug() {
-			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Candidate, l.Sent, l.Text) }
-		}
-		host, err := upstream.New(o)
-		if err != nil {
-			return nil, fmt.Errorf("upstream %s: %w", name, err)
-		}
-		r.hosts = append(r.hosts, host)
-		routes = append(routes, queue.Route{
-			Name: name, Deliverer: host, Slots: host.Connections(), Senders: senders[i],
-		})
-	}
-	return routes, nil
-}
-
-// stateFile is the path of a file that only saves time, so that a directory
-// that cannot be made costs no more than that.
-func (r *Relay) stateFile(name string) string {
-	dir := r.o.Config.StateDir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		r.o.Log.Warning("state_dir", fmt.Sprintf("what was learned is not kept over a restart: %v", err))
-		return ""
-	}
-	return filepath.Join(dir, name)
-}
-
-func upstreamOptions(u config.Upstream) (upstream.Options, error) {
-	o := upstream.Options{
-		Provider: u.Provider, Host: u.Host, Port: u.Port,
-		Username: u.Username, Password: u.Password.Reveal(), Auth: u.Auth,
-		FallbackAfter: time.Duration(u.FallbackAfter),
-		Connections:   u.Connections, MessagesPerConnection: u.MessagesPerConnection,
-	}
-	if u.TLS != "auto" {
-		o.TLS = explain.TLSMode(u.TLS)
-	}
-	if u.CAFile != "" {
-		pem, err := os.ReadFile(u.CAFile)
-		if err != nil {
-			return o, fmt.Errorf("read upstream.ca_file: %w", err)
-		}
-		o.RootCAs = x509.NewCertPool()
-		o.RootCAs.AppendCertsFromPEM(pem)
-	}
-	if u.ClientCert != "" {
-		pair, err := tls.LoadX509KeyPair(u.ClientCert, u.ClientKey)
-		if err != nil {
-			return o, fmt.Errorf("read upstream.client_cert: %w", err)
-		}
-		o.ClientCertificates = []tls.Certificate{pair}
-	}
-	return o, nil
-}
-
 // ownName is how we call ourselves towards apps: hostname, else the machine's
 // name.
 func ownName(configured string) string {
@@ -258,22 +168,6 @@ func helloName(configured string) string {
 	return name
 }
 
-// maxMessageSize is the limit for apps: the configured one, else the largest
-// that one of the providers takes.
-func (r *Relay) maxMessageSize() int64 {
-	if n := r.o.Config.Listen.MaxMessageSize; n > 0 {
-		return int64(n)
-	}
-	var largest int64
-	for _, h := range r.hosts {
-		largest = max(largest, h.MaxMessageSize())
-	}
-	if largest == 0 {
-		return defaultMessageSize
-	}
-	return largest
-}
-
 // Addrs are the addresses that take mail.
 func (r *Relay) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(r.listeners))
@@ -293,7 +187,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer close(r.ended)
 	defer r.stop()
 	r.tellRecovery()
-	stopHosts := r.runHosts()
+	r.mu.Lock()
+	r.runHosts()
+	r.mu.Unlock()
 	stopQueue := r.runQueue()
 	r.tellStart()
 
@@ -310,6 +206,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		serving <- err
 		why = fmt.Sprintf("a listener broke: %v", err)
 	}
+	r.stop() // no Reload from here
 	r.o.Log.Stopping(why)
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -322,7 +219,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 	}
 	stopQueue()
-	stopHosts()
+	r.stopHosts()
 	return errors.Join(err, r.close())
 }
 
@@ -340,16 +237,6 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// runHosts runs the smart hosts; the result stops them and waits.
-func (r *Relay) runHosts() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	for _, h := range r.hosts {
-		running.Go(func() { h.Run(ctx) })
-	}
-	return func() { cancel(); running.Wait() }
 }
 
 func (r *Relay) runQueue() (stop func()) {
@@ -382,8 +269,10 @@ func (r *Relay) tellStart() {
 	for _, a := range r.Addrs() {
 		s.SMTP = append(s.SMTP, a.String())
 	}
-	for _, h := range r.hosts {
+	r.mu.Lock()
+	for _, h := range r.hosts.all {
 		s.Routes = append(s.Routes, h.Name())
 	}
+	r.mu.Unlock()
 	log.Started(s)
 }

@@ -1,9 +1,9 @@
 package listener
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,46 +21,37 @@ type gate struct {
 	of map[netip.Addr]int
 }
 
-func newGate(allow *allowList, max int) *gate {
-	return &gate{
-		allow: allow, max: max, share: (max + 1) / 2,
-		in: make(map[*conn]struct{}), of: make(map[netip.Addr]int),
-	}
+func newGate() *gate {
+	return &gate{in: make(map[*conn]struct{}), of: make(map[netip.Addr]int)}
 }
 
-// A notice is a refusal before the greeting, or in place of the next reply.
+func (g *gate) configure(allow *allowList, max int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.allow, g.max, g.share = allow, max, (max+1)/2
+}
+
+// A notice is a reply in place of the greeting, or of the next reply.
 type notice struct {
 	code     int
 	enhanced explain.EnhancedCode
-	text     string // to the client
-	reason   string // to the log
-	fix      string
+	text     string
 }
 
 // enter lets c in, or says why not. When all places are taken, whoever has
 // been idle for longest, and has no transaction open, gives way: a flood of
 // idle connections must not keep an app out.
-func (g *gate) enter(c *conn) *notice {
+func (g *gate) enter(c *conn) *refusal {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if c.addr.IsValid() && !g.allow.allows(c.addr) {
 		return g.stranger(c.addr)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if c.addr.IsValid() && !c.addr.IsLoopback() && g.of[c.addr] >= g.share {
-		return &notice{
-			421, explain.EnhancedCode{4, 3, 2},
-			"You have too many connections open, come again later",
-			fmt.Sprintf("more than %d connections, half of all that are allowed", g.share),
-			"Let the app reuse or close its connections, or raise listen.max_connections.",
-		}
+		return crowded("here_share", g.share)
 	}
 	if len(g.in) >= g.max && !g.makeRoom() {
-		return &notice{
-			421, explain.EnhancedCode{4, 3, 2},
-			"Too many connections, come again later",
-			fmt.Sprintf("all %d connections are in use", g.max),
-			"Raise listen.max_connections, or find out which app opens so many.",
-		}
+		return crowded("here", g.max)
 	}
 	g.in[c] = struct{}{}
 	g.of[c.addr]++
@@ -99,20 +90,18 @@ func (g *gate) remove(c *conn) {
 	}
 }
 
-func (g *gate) stranger(a netip.Addr) *notice {
-	line := g.allow.advice(a)
-	n := &notice{
-		code: 554, enhanced: explain.EnhancedCode{5, 7, 1},
-		text:   fmt.Sprintf("%s may not use this relay. To let it in, set %s", a, line),
-		reason: "not in listen.allow",
-		fix:    fmt.Sprintf("If it is an app of yours, set %s", line),
-	}
+func crowded(text string, limit int) *refusal {
+	return refuse(421, explain.EnhancedCode{4, 3, 2}, explain.LimitConnections, text, limited(strconv.Itoa(limit)))
+}
+
+func (g *gate) stranger(a netip.Addr) *refusal {
+	text := "here"
 	if s := g.allow.subnet; s != nil && s.isGateway(a) {
-		n.reason = "not in listen.allow: \"" + allowSubnet + "\" leaves the default gateway out"
-		n.fix = "Traffic from outside may come from this address when ports are published; " +
-			"if only apps of yours do, set " + line
+		text = "here_gateway"
 	}
-	return n
+	return refuse(554, explain.EnhancedCode{5, 7, 1}, explain.RelayDenied, text,
+		explain.Fact{Name: explain.FactClient, Value: a.String()},
+		explain.Fact{Name: explain.FactAllow, Value: g.allow.advice(a)})
 }
 
 // gated is a listener that lets in whom the server's gate lets in, and gives
@@ -134,15 +123,16 @@ func (g *gated) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := newConn(nc, g.server)
-		n := g.server.gate.enter(c)
-		if n == nil && g.server.enter(c) {
+		r := g.server.gate.enter(c)
+		if r == nil && g.server.enter(c) {
 			return c, nil
 		}
-		if n == nil {
+		n := c.closingNotice()
+		if r == nil {
 			g.server.gate.leave(c)
-			n = c.closingNotice()
 		} else {
-			g.server.log.rejected(c.client, n.reason, n.fix)
+			x := g.server.turnAway(c, r)
+			n = &notice{r.code, r.enhanced, x.Title + " " + x.Fix}
 		}
 		nc.SetWriteDeadline(time.Now().Add(refusalTimeout))
 		nc.Write(appendReply(nil, n.code, n.enhanced, n.text, asciiOnly))

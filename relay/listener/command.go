@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -97,8 +98,7 @@ func (c *conn) interpret(line []byte) string {
 			"No encryption is offered here: switch TLS off in the app")
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE", "PRI":
 		// What follows is headers and a body of somebody else's making.
-		c.server.log.rejected(c.client, "HTTP on the SMTP port",
-			"A browser, a health check or a forged request of a web app (SSRF) was sent here; find out which app did.")
+		c.server.turnAway(c, refuse(0, explain.EnhancedCode{}, explain.ProtocolWrongPort, "here_http"))
 		c.dead = true
 	case "":
 		c.reply(500, explain.EnhancedCode{5, 5, 2}, "An empty line is no command")
@@ -118,20 +118,19 @@ func (s *Server) greeting() string {
 	return "250-" + s.opts.Hostname + "\r\n" +
 		"250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n" +
 		"250-" + size + "\r\n" +
-		"250-LIMITS RCPTMAX=" + strconv.Itoa(s.opts.MaxRecipients) + "\r\n" +
+		"250-LIMITS RCPTMAX=" + strconv.Itoa(s.set().MaxRecipients) + "\r\n" +
 		"250 ENHANCEDSTATUSCODES\r\n"
 }
 
 func parseMail(arg string) (cmd command) {
 	mailbox, params, ok := cutPath(arg, "FROM")
 	if !ok {
-		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, "Say MAIL FROM:<address>", "", explain.MessageMalformed)
+		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, explain.MessageMalformed, "here_command")
 		return cmd
 	}
 	var err error
 	if cmd.path, err = envelope.ParsePath(mailbox); err != nil {
-		cmd.refuse(501, explain.EnhancedCode{5, 1, 7}, "The sender's "+err.Error(),
-			"Set a sender address with a domain in the app.", explain.MessageMalformed)
+		cmd.refuse(501, explain.EnhancedCode{5, 1, 7}, explain.MessageMalformed, "here_sender", faulty(err))
 		return cmd
 	}
 	for _, p := range strings.Fields(params) {
@@ -164,24 +163,23 @@ func parseMail(arg string) (cmd command) {
 	return cmd
 }
 
+var errNoAddress = errors.New("address is missing")
+
 func parseRcpt(arg, hostname string) (cmd command) {
 	mailbox, params, ok := cutPath(arg, "TO")
 	if !ok {
-		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, "Say RCPT TO:<address>", "", explain.RecipientSyntax)
+		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, explain.RecipientSyntax, "here_command")
 		return cmd
 	}
 	if strings.EqualFold(mailbox, "postmaster") { // RFC 5321, section 4.1.1.3
 		mailbox += "@" + hostname
 	}
 	var err error
-	if cmd.path, err = envelope.ParsePath(mailbox); err != nil {
-		cmd.refuse(501, explain.EnhancedCode{5, 1, 3}, "The recipient's "+err.Error(),
-			"Correct the address in the app.", explain.RecipientSyntax)
-		return cmd
+	if cmd.path, err = envelope.ParsePath(mailbox); err == nil && cmd.path == "" {
+		err = errNoAddress
 	}
-	if cmd.path == "" {
-		cmd.refuse(501, explain.EnhancedCode{5, 1, 3}, "A recipient needs an address",
-			"Correct the address in the app.", explain.RecipientSyntax)
+	if err != nil {
+		cmd.refuse(501, explain.EnhancedCode{5, 1, 3}, explain.RecipientSyntax, "here", faulty(err))
 		return cmd
 	}
 	for _, p := range strings.Fields(params) {
@@ -203,19 +201,18 @@ func parseRcpt(arg, hostname string) (cmd command) {
 	return cmd
 }
 
-func (cmd *command) refuse(code int, e explain.EnhancedCode, text, fix string, cause explain.Cause) {
+func (cmd *command) refuse(code int, e explain.EnhancedCode, cause explain.Cause, text string, facts ...explain.Fact) {
 	if cmd.refusal == nil { // the first thing wrong is told
-		cmd.refusal = &refusal{code, e, text, fix, cause}
+		cmd.refusal = refuse(code, e, cause, text, facts...)
 	}
 }
 
 func (cmd *command) badParam(key string) {
-	cmd.refuse(501, explain.EnhancedCode{5, 5, 4}, "The value of "+key+" is malformed", "", explain.MessageMalformed)
+	cmd.refuse(501, explain.EnhancedCode{5, 5, 4}, explain.MessageMalformed, "here_value", explain.Fact{Name: explain.FactParameter, Value: key})
 }
 
 func (cmd *command) refuseParam(param string) {
-	cmd.refuse(555, explain.EnhancedCode{5, 5, 4}, param+" is not offered here",
-		"Let the app send without it.", explain.MessageMalformed)
+	cmd.refuse(555, explain.EnhancedCode{5, 5, 4}, explain.MessageMalformed, "here_parameter", explain.Fact{Name: explain.FactParameter, Value: param})
 }
 
 // cutPath splits the argument of MAIL or RCPT into the mailbox, without
@@ -333,7 +330,7 @@ func (c *conn) badChunk() {
 	c.quit(501, explain.EnhancedCode{5, 5, 4}, "Say BDAT size [LAST]; closing, as the size of this chunk is not known")
 }
 
-// octets says a size to people.
+// octets says a size to people of all languages.
 func octets(n int64) string {
 	switch {
 	case n >= 1_000_000 && n%1_000_000 == 0:
@@ -341,5 +338,5 @@ func octets(n int64) string {
 	case n >= 10_000_000:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}
-	return fmt.Sprintf("%d octets", n)
+	return fmt.Sprintf("%d B", n)
 }

@@ -161,7 +161,7 @@ var (
 // valid until the next read. A line that has not come to its end in time or
 // before the connection's end is none.
 func (c *conn) line() ([]byte, error) {
-	deadline := time.Now().Add(c.server.opts.IdleTimeout)
+	deadline := time.Now().Add(c.server.set().IdleTimeout)
 	for looked := 0; ; {
 		if c.commands == 0 && c.r < c.w && c.buf[c.r] == tlsHandshake {
 			return nil, errTLS
@@ -188,9 +188,8 @@ func (c *conn) failed(err error) {
 	case errors.Is(err, errLongLine):
 		c.tooLong()
 	case errors.Is(err, errTLS):
-		c.server.log.rejected(c.client, "TLS where none is offered",
-			"Switch TLS (SSL, SMTPS) off in the app: this listener speaks plain SMTP.")
-		c.dead = true
+		c.server.turnAway(c, refuse(0, explain.EnhancedCode{}, explain.ProtocolWrongPort, "here_tls"))
+		c.dead = true // a reply would be no TLS
 	case errors.Is(err, os.ErrDeadlineExceeded) && n != nil:
 		c.end(n)
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -202,20 +201,20 @@ func (c *conn) failed(err error) {
 
 // await fills buf while a command is waited for.
 func (c *conn) await(deadline time.Time) error {
-	if err := c.flush(); err != nil {
-		return err
-	}
 	c.room()
 	c.mu.Lock()
 	if c.notice.Load() != nil {
 		c.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
-	c.waiting, c.since = true, time.Now()
+	c.waiting, c.since = true, time.Now() // before the flush: a client that has read its reply counts as idle
 	c.Conn.SetReadDeadline(deadline)
 	c.mu.Unlock()
 
-	n, err := c.Conn.Read(c.buf[c.w:])
+	n, err := 0, c.flush()
+	if err == nil {
+		n, err = c.Conn.Read(c.buf[c.w:])
+	}
 
 	c.mu.Lock()
 	c.waiting = false
@@ -235,7 +234,7 @@ func (c *conn) more() error {
 		return err
 	}
 	c.room()
-	c.Conn.SetReadDeadline(time.Now().Add(c.server.opts.IdleTimeout))
+	c.Conn.SetReadDeadline(time.Now().Add(c.server.set().IdleTimeout))
 	n, err := c.Conn.Read(c.buf[c.w:])
 	c.w += n
 	c.full = c.w == len(c.buf)
@@ -303,8 +302,8 @@ func (c *conn) drain() { c.leaveNotice(c.closingNotice()) }
 
 // dismiss does the same to make room for others, and tells whether it can.
 func (c *conn) dismiss() bool {
-	return c.leaveNotice(&notice{code: 421, enhanced: explain.EnhancedCode{4, 3, 2},
-		text: "Too many connections and this one is idle, come again"})
+	r := crowded("here", c.server.set().MaxConnections)
+	return c.leaveNotice(&notice{r.code, r.enhanced, c.server.explain(r).Title})
 }
 
 func (c *conn) leaveNotice(n *notice) bool {

@@ -122,7 +122,7 @@ func TestSize(t *testing.T) {
 	r := start(t, func(o *listener.Options) { o.MaxMessageSize = func() int64 { return limit } })
 	content := func(n int) string { return "A: x\r\n\r\n" + strings.Repeat("x", n-10) + "\r\n" }
 	c := r.hello(t)
-	c.run("> MAIL FROM:<a@example.org> SIZE=10001", "< 552 5.3.4 The message is too large: at most 10000 octets")
+	c.run("> MAIL FROM:<a@example.org> SIZE=10001", "< 552 5.3.4 The message is too large: at most 10000 B")
 	c.run("> MAIL FROM:<a@example.org> SIZE=10000", "< 250", "> RSET", "< 250")
 	for _, n := range []int{limit, limit + 1, 500_000, limit} {
 		want := "< 250"

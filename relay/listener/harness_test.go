@@ -79,11 +79,13 @@ func build(t testing.TB, change func(*listener.Options)) *relay {
 		Spool:          unwatched{store},
 		Submit:         r.submit,
 		MaxMessageSize: func() int64 { return 1_000_000 },
-		MaxRecipients:  100,
-		MaxConnections: 50,
-		IdleTimeout:    time.Minute,
-		Allow:          []string{"loopback"},
-		Log:            r,
+		Settings: listener.Settings{
+			MaxRecipients:  100,
+			MaxConnections: 50,
+			IdleTimeout:    time.Minute,
+			Allow:          []string{"loopback"},
+		},
+		Log: r,
 	}
 	if change != nil {
 		change(&o)

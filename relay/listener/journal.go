@@ -96,13 +96,13 @@ func (j *journal) rejected(client, reason, fix string) {
 }
 
 // refused tells that the listener refused a transaction or a part of it.
-func (j *journal) refused(client string, env envelope.Envelope, stage explain.Stage, r refusal) {
-	told, untold := j.count(event{client, refusalsReason}, r.fix, refusalsTold)
+func (j *journal) refused(client string, env envelope.Envelope, r *refusal, x explain.Explanation) {
+	told, untold := j.count(event{client, refusalsReason}, x.Fix, refusalsTold)
 	if untold > 0 {
-		j.log.ClientRejected(client, withCount(refusalsReason, untold), r.fix)
+		j.log.ClientRejected(client, withCount(refusalsReason, untold), x.Fix)
 	}
 	if told > 0 {
-		j.log.MessageRefused(client, env, stage, r.code, r.enhanced, r.text, r.fix, r.cause)
+		j.log.MessageRefused(client, env, r.failure.Stage, r.code, r.enhanced, x.Title+" "+x.Meaning, x.Fix, r.failure.Cause)
 	}
 }
 

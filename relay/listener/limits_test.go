@@ -25,20 +25,40 @@ func TestStrangers(t *testing.T) {
 	r := start(t, func(o *listener.Options) { o.Allow = []string{"10.0.0.0/8", "192.0.2.1"} })
 	for range 5 {
 		c := r.dial(t)
-		if got := c.reply(); got != `554 5.7.1 127.0.0.1 may not use this relay. To let it in, set listen.allow = ["10.0.0.0/8", "192.0.2.1", "loopback"]` {
+		if got := c.reply(); got != `554 5.7.1 127.0.0.1 may not use this relay. If it is an app of yours, set listen.allow = ["10.0.0.0/8", "192.0.2.1", "loopback"]` {
 			t.Errorf("%q", got)
 		}
 		c.run("<")
 	}
-	if rejected, _, _ := r.logs(); len(rejected) != 1 || !strings.Contains(rejected[0], `127.0.0.1: not in listen.allow: If it is an app of yours, set listen.allow = [`) {
+	if rejected, _, _ := r.logs(); len(rejected) != 1 || !strings.Contains(rejected[0], `127.0.0.1 may not use this relay. It is not in listen.allow.: If it is an app of yours, set listen.allow = [`) {
 		t.Errorf("log: %q", rejected)
 	}
+}
+
+// New settings hold for who comes next, and for the next command of who is in;
+// nobody is sent away for them. Faulty ones change nothing.
+func TestConfigure(t *testing.T) {
+	r := start(t, nil)
+	in := r.hello(t)
+	n := listener.Settings{MaxRecipients: 1, MaxConnections: 50, IdleTimeout: time.Minute, Allow: []string{"10.0.0.0/8"}}
+	if err := r.Configure(n); err != nil {
+		t.Fatal(err)
+	}
+	out := r.dial(t)
+	out.run("< 554 5.7.1", "<")
+	in.run("> MAIL FROM:<a@example.org>", "< 250", "> RCPT TO:<b@example.net>", "< 250", "> RCPT TO:<c@example.net>", "< 452 4.5.3")
+	n.Allow = []string{"loopback", "Private"}
+	if err := r.Configure(n); err == nil {
+		t.Error("a mistyped word was taken")
+	}
+	out = r.dial(t)
+	out.run("< 554 5.7.1", "<")
 }
 
 // A mistyped word must not open or close the relay silently.
 func TestAllowFaults(t *testing.T) {
 	for _, word := range []string{"", "Loopback", "10.0.0.0/33", "example.org", "::ffff:10.0.0.0/104"} {
-		_, err := listener.New(listener.Options{Allow: []string{"loopback", word}})
+		_, err := listener.New(listener.Options{Settings: listener.Settings{Allow: []string{"loopback", word}}})
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", word)) {
 			t.Errorf("%q: %v", word, err)
 		}
@@ -68,10 +88,10 @@ func TestUnixSocket(t *testing.T) {
 // before anything of theirs can pass for a command, and logged once.
 func TestForeignProtocols(t *testing.T) {
 	for _, c := range []struct{ name, sent, reason string }{
-		{"GET", `GET / HTTP/1.1\r\nHost: x\r\n\r\n`, "HTTP on the SMTP port"},
-		{"POST", `POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n.\r\n`, "HTTP on the SMTP port"},
-		{"HTTP/2", `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, "HTTP on the SMTP port"},
-		{"TLS", `\x16\x03\x01\x00\x05\nHELO x\r\n`, "TLS where none is offered"},
+		{"GET", `GET / HTTP/1.1\r\nHost: x\r\n\r\n`, "HTTP was sent to the SMTP port"},
+		{"POST", `POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n.\r\n`, "HTTP was sent to the SMTP port"},
+		{"HTTP/2", `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, "HTTP was sent to the SMTP port"},
+		{"TLS", `\x16\x03\x01\x00\x05\nHELO x\r\n`, "TLS was begun where none is offered"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, nil)
@@ -152,7 +172,7 @@ func TestMaxConnections(t *testing.T) {
 	again.run("< 220")
 	busy.run(transaction[2:]...)
 	busy.run("> .", "< 250")
-	if rejected, _, _ := r.logs(); len(rejected) != 1 || !strings.Contains(rejected[0], "all 2 connections are in use") {
+	if rejected, _, _ := r.logs(); len(rejected) != 1 || !strings.Contains(rejected[0], "all 2 are in use") {
 		t.Errorf("log: %q", rejected)
 	}
 }
@@ -172,7 +192,7 @@ func TestShare(t *testing.T) {
 	l.dial(t, "127.0.0.1").run("< 220")
 	l.dial(t, "::ffff:10.0.0.6").run("< 220")
 	l.dial(t, "203.0.113.1").run("< 554 5.7.1 203.0.113.1", "<")
-	if rejected, _, _ := r.logs(); len(rejected) != 2 || !strings.Contains(rejected[0], "10.0.0.5: more than 2 connections") {
+	if rejected, _, _ := r.logs(); len(rejected) != 2 || !strings.Contains(rejected[0], "10.0.0.5: You have too many connections open: one client has 2 at most") {
 		t.Errorf("log: %q", rejected)
 	}
 }

@@ -2,8 +2,8 @@ package listener
 
 import (
 	"bytes"
-	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"kurir/upstream/explain"
@@ -66,15 +66,15 @@ func (c *conn) quit(code int, e explain.EnhancedCode, text string) {
 }
 
 func (c *conn) tooLong() {
-	c.server.log.rejected(c.client, fmt.Sprintf("a command of more than %d octets", maxCommand),
-		"What sends this is no mail client, or sends a message without DATA before it.")
-	c.quit(500, explain.EnhancedCode{5, 5, 2}, "Line too long, closing")
+	c.sendAway(refuse(500, explain.EnhancedCode{5, 5, 2}, explain.ProtocolWrongPort, "here_long", limited(strconv.Itoa(maxCommand))))
 }
 
 func (c *conn) tooMany() {
-	c.server.log.rejected(c.client, fmt.Sprintf("more than %d errors in a session", maxErrors),
-		"See what the app sends; the refusals are in this log.")
-	c.quit(421, explain.EnhancedCode{4, 7, 0}, "Too many errors, closing")
+	c.sendAway(refuse(421, explain.EnhancedCode{4, 7, 0}, explain.ProtocolWrongPort, "here_errors", limited(strconv.Itoa(maxErrors))))
+}
+
+func (c *conn) sendAway(r *refusal) {
+	c.quit(r.code, r.enhanced, c.server.turnAway(c, r).Title)
 }
 
 func (c *conn) end(n *notice) { c.quit(n.code, n.enhanced, n.text) }
@@ -83,7 +83,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	c.Conn.SetWriteDeadline(time.Now().Add(c.server.opts.IdleTimeout))
+	c.Conn.SetWriteDeadline(time.Now().Add(c.server.set().IdleTimeout))
 	_, err := c.Conn.Write(c.out)
 	c.out = c.out[:0]
 	return err

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -106,14 +105,3 @@ func smtpError(code int, e explain.EnhancedCode, text string, cs charset) *smtp.
 	}
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode(e), Message: strings.Join(lines, "\n")}
 }
-
-// A refusal is what the listener itself has against a transaction.
-type refusal struct {
-	code     int
-	enhanced explain.EnhancedCode
-	text     string // to the client
-	fix      string // to who reads the log
-	cause    explain.Cause
-}
-
-func (r *refusal) Error() string { return fmt.Sprintf("%d %s %s", r.code, r.enhanced, r.text) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -50,20 +51,8 @@ type Log interface {
 	ClientLost(client string, err error)
 }
 
-// Options is what a Server needs. All fields must be set.
-type Options struct {
-	Hostname string // in the greeting, in Received, and what <postmaster> is completed with
-	Spool    Spool
-
-	// Submit takes a complete draft over and closes it, whatever it answers.
-	// It returns soon after ctx ends, which does not happen before Shutdown
-	// has run out of time: a client that goes away does not end it.
-	Submit func(ctx context.Context, d *spool.Draft) queue.Answer
-
-	// MaxMessageSize is the largest content taken, in octets; 0 is no limit.
-	// It is asked anew for each message.
-	MaxMessageSize func() int64
-
+// Settings of a Server can change while it runs. All but Language must be set.
+type Settings struct {
 	MaxRecipients  int // of one message
 	MaxConnections int // at once; one client's share is half of it, unless it is on this host
 
@@ -78,17 +67,38 @@ type Options struct {
 	// whom the file system lets in.
 	Allow []string
 
+	// Language is that of refusals, in replies and in the log; "" = English.
+	Language explain.Language
+}
+
+// Options is what a Server needs. All fields must be set.
+type Options struct {
+	Hostname string // in the greeting, in Received, and what <postmaster> is completed with
+	Spool    Spool
+
+	// Submit takes a complete draft over and closes it, whatever it answers.
+	// It returns soon after ctx ends, which does not happen before Shutdown
+	// has run out of time: a client that goes away does not end it.
+	Submit func(ctx context.Context, d *spool.Draft) queue.Answer
+
+	// MaxMessageSize is the largest content taken, in octets; 0 is no limit.
+	// It is asked anew for each message.
+	MaxMessageSize func() int64
+
+	Settings
+
 	Log Log
 }
 
 // A Server takes mail from apps on any number of listeners.
 type Server struct {
-	opts   Options
-	smtp   *smtp.Server
-	gate   *gate
-	log    *journal
-	cancel context.CancelFunc
-	ctx    context.Context // of every Submit
+	opts     Options // without Settings
+	settings atomic.Pointer[Settings]
+	smtp     *smtp.Server
+	gate     *gate
+	log      *journal
+	cancel   context.CancelFunc
+	ctx      context.Context // of every Submit
 
 	mu        sync.Mutex
 	closing   bool
@@ -99,10 +109,6 @@ type Server struct {
 
 // New returns a Server, or what is wrong with o.Allow.
 func New(o Options) (*Server, error) {
-	allow, err := parseAllow(o.Allow)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
 		opts:      o,
 		log:       newJournal(o.Log),
@@ -110,7 +116,11 @@ func New(o Options) (*Server, error) {
 		conns:     make(map[*conn]struct{}),
 		gone:      make(chan struct{}),
 	}
-	s.gate = newGate(allow, o.MaxConnections)
+	s.gate = newGate()
+	if err := s.Configure(o.Settings); err != nil {
+		return nil, err
+	}
+	s.opts.Settings = Settings{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.smtp = smtp.NewServer(smtp.BackendFunc(s.newSession))
 	s.smtp.Domain = o.Hostname
@@ -118,6 +128,21 @@ func New(o Options) (*Server, error) {
 	s.smtp.MaxLineLength = 0 // it counts content too; conn has the limit on commands
 	return s, nil
 }
+
+// Configure changes the settings, for the sessions that are open too, or says
+// what is wrong with n.Allow. Who was let in may stay.
+func (s *Server) Configure(n Settings) error {
+	allow, err := parseAllow(n.Allow)
+	if err != nil {
+		return err
+	}
+	s.settings.Store(&n)
+	s.gate.configure(allow, n.MaxConnections)
+	return nil
+}
+
+// set are the settings as they are now.
+func (s *Server) set() *Settings { return s.settings.Load() }
 
 // Serve takes connections from l until Shutdown, and then returns
 // ErrServerClosed; any other error is l's. It closes l.

@@ -2,8 +2,8 @@ package listener
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/emersion/go-smtp"
 
@@ -37,10 +37,10 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 		return smtpError(503, explain.EnhancedCode{5, 5, 1}, "A message has been begun: send it, or RSET", asciiOnly)
 	}
 	if cmd.refusal != nil {
-		return s.refuse(explain.StageMail, *cmd.refusal)
+		return s.refuse(explain.StageMail, cmd.refusal)
 	}
 	if limit := s.server.opts.MaxMessageSize(); limit > 0 && cmd.size > limit {
-		return s.refuse(explain.StageMail, tooLarge(limit))
+		return s.refuse(explain.StageMail, tooLarge("here", limit))
 	}
 	if err := s.server.opts.Spool.Space(cmd.size); err != nil {
 		return s.refuse(explain.StageMail, spoolRefusal(err))
@@ -58,16 +58,12 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	cmd := &s.conn.command
 	if cmd.refusal != nil {
-		return s.refuse(explain.StageRcpt, *cmd.refusal)
+		return s.refuse(explain.StageRcpt, cmd.refusal)
 	}
-	if len(s.env.To) >= s.server.opts.MaxRecipients {
+	if len(s.env.To) >= s.server.set().MaxRecipients {
 		// RFC 5321, section 4.5.3.1.10: the client sends the rest in another transaction
-		return s.refuse(explain.StageRcpt, refusal{
-			452, explain.EnhancedCode{4, 5, 3},
-			fmt.Sprintf("At most %d recipients a message", s.server.opts.MaxRecipients),
-			"Let the app send to fewer recipients at once, or raise listen.max_recipients.",
-			explain.LimitRecipients,
-		})
+		return s.refuse(explain.StageRcpt, refuse(452, explain.EnhancedCode{4, 5, 3}, explain.LimitRecipients, "here",
+			limited(strconv.Itoa(s.server.set().MaxRecipients))))
 	}
 	s.env.To = append(s.env.To, envelope.Recipient{To: cmd.path, Notify: cmd.notify, Original: cmd.original})
 	s.env.UTF8 = s.env.UTF8 || !cmd.path.IsASCII()
@@ -142,69 +138,40 @@ func (s *session) contentError(err error) error {
 		s.server.log.lost(s.conn.client, err)
 		return smtpError(451, explain.EnhancedCode{4, 4, 2}, "Connection lost", asciiOnly)
 	case errors.Is(err, errStalled):
-		r := refusal{
-			451, explain.EnhancedCode{4, 4, 2},
-			fmt.Sprintf("Nothing came for %v inside the message; closing, nothing was kept", s.server.opts.IdleTimeout),
-			"Find out why the app stopped sending, or raise listen.idle_timeout.",
-			explain.MessageMalformed,
-		}
+		text := "here_stalled"
 		if s.conn.loneDot() {
-			r.text += ". It seems to end with a dot between bare line feeds: a message ends with CRLF.CRLF"
-			r.fix = "Let the app send CRLF line ends, at least around the dot that ends the message."
+			text = "here_dot"
 		}
-		return s.refuse(explain.StageDot, r)
+		return s.refuse(explain.StageDot, refuse(451, explain.EnhancedCode{4, 4, 2}, explain.MessageMalformed, text,
+			limited(s.server.set().IdleTimeout.String())))
 	case errors.Is(err, errTooLarge):
-		return s.refuse(explain.StageDot, tooLarge(s.server.opts.MaxMessageSize()))
+		return s.refuse(explain.StageDot, tooLarge("here", s.server.opts.MaxMessageSize()))
 	case errors.Is(err, rewrite.ErrHeaderTooLarge):
-		return s.refuse(explain.StageDot, refusal{
-			552, explain.EnhancedCode{5, 3, 4},
-			"The header is too large: at most " + octets(rewrite.MaxHeader),
-			"A header of this size is a mistake of the app, such as a body without the empty line before it.",
-			explain.MessageTooLarge,
-		})
+		return s.refuse(explain.StageDot, tooLarge("here_header", rewrite.MaxHeader))
 	case errors.Is(err, rewrite.ErrLoop):
-		return s.refuse(explain.StageDot, refusal{
-			554, explain.EnhancedCode{5, 4, 6},
-			"Mail loop: the message has come through here, or too many servers, already",
-			"Two servers send this message to each other: upstream.host must not lead back to this relay.",
-			explain.MessageMalformed,
-		})
+		return s.refuse(explain.StageDot, refuse(554, explain.EnhancedCode{5, 4, 6}, explain.MessageMalformed, "here_loop"))
 	}
 	s.server.opts.Spool.NoRoom(err)
 	return s.refuse(explain.StageDot, spoolRefusal(err))
 }
 
-func tooLarge(limit int64) refusal {
-	return refusal{
-		552, explain.EnhancedCode{5, 3, 4},
-		"The message is too large: at most " + octets(limit),
-		"Send less, or a link to it. The limit is listen.max_message_size, by default what the provider takes.",
-		explain.MessageTooLarge,
-	}
+func tooLarge(text string, limit int64) *refusal {
+	return refuse(552, explain.EnhancedCode{5, 3, 4}, explain.MessageTooLarge, text, limited(octets(limit)))
 }
 
-func spoolRefusal(err error) refusal {
+func spoolRefusal(err error) *refusal {
 	if errors.Is(err, spool.ErrFull) {
-		full := explain.Explain(explain.Failure{Cause: explain.SpoolFull}).Explanation()
-		return refusal{
-			452, explain.EnhancedCode{4, 3, 1},
-			full.Title + " Send it again later.",
-			full.Fix,
-			explain.SpoolFull,
-		}
+		return refuse(452, explain.EnhancedCode{4, 3, 1}, explain.SpoolFull, "here")
 	}
-	return refusal{
-		451, explain.EnhancedCode{4, 3, 0},
-		"The message could not be stored: send it again later",
-		"The spool cannot be written: " + err.Error(),
-		explain.ServerError,
-	}
+	return refuse(451, explain.EnhancedCode{4, 3, 0}, explain.ServerError, "here", faulty(err))
 }
 
 // refuse tells the log and returns the reply.
-func (s *session) refuse(stage explain.Stage, r refusal) error {
-	s.server.log.refused(s.conn.client, s.env, stage, r)
-	return smtpError(r.code, r.enhanced, r.text, s.utf8)
+func (s *session) refuse(stage explain.Stage, r *refusal) error {
+	r.failure.Stage = stage
+	x := s.server.explain(r)
+	s.server.log.refused(s.conn.client, s.env, r, x)
+	return smtpError(r.code, r.enhanced, x.Title, s.utf8)
 }
 
 // origin is how Received names the app. The name it gave and the address it

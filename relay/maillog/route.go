@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,6 +28,24 @@ func (l *Log) Started(s Started) {
 		e.Str("maildir", s.Maildir)
 	}
 	e.Msg("Kurir takes mail")
+}
+
+// Reloaded tells that another configuration is used from now on; needRestart
+// are the keys whose new values are not.
+func (l *Log) Reloaded(needRestart []string) {
+	e := l.z.Info().Str("event", "relay.reloaded")
+	message := "the configuration was read again"
+	if len(needRestart) > 0 {
+		e = l.z.Warn().Str("event", "relay.reloaded").Strs("need_restart", needRestart)
+		message += ", but restart Kurir for the new " + strings.Join(needRestart, ", ")
+	}
+	e.Msg(message)
+}
+
+// NotReloaded tells that the old configuration stays in use, since the new one
+// is of no use.
+func (l *Log) NotReloaded(err error) {
+	l.z.Error().Str("event", "relay.reloaded").Err(err).Msg("the configuration could not be read; the old one stays in use")
 }
 
 // Stopping tells that the relay ends in good order.
@@ -68,6 +87,7 @@ func (l *Log) Unavailable(route string, f *explain.Failure, next time.Time, wait
 // RouteHeld tells that the smart host refuses us, until somebody acts.
 func (l *Log) RouteHeld(route string, f *explain.Failure, next time.Time, waiting int) {
 	l.trouble("upstream.held", zerolog.ErrorLevel, route, f, next, waiting)
+	l.notice(Notice{Event: "upstream.held", Route: route, Waiting: waiting, Failure: f})
 }
 
 func (l *Log) trouble(event string, level zerolog.Level, route string, f *explain.Failure, next time.Time, waiting int) {
@@ -92,6 +112,7 @@ func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration
 	l.z.Info().Str("event", "upstream.recovered").Str("route", route).Str("cause", string(over.Cause)).
 		Int64("elapsed_ms", after.Milliseconds()).Int("waiting", waiting).
 		Msg(fmt.Sprintf("mail flows again after %s", after.Round(time.Second)))
+	l.notice(Notice{Event: "upstream.recovered", Route: route, Waiting: waiting, Failure: over, After: after})
 }
 
 // candidates writes one object for each way in that failed.
@@ -117,6 +138,7 @@ func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took ti
 // SpoolFull tells that no mail can be taken until there is room.
 func (l *Log) SpoolFull(f *explain.Failure) {
 	l.failure(l.z.Error().Str("event", "spool.full"), f).Msg(l.explain(f).Title)
+	l.notice(Notice{Event: "spool.full", Failure: f})
 }
 
 // SpoolFree tells that SpoolFull is over.

@@ -1,22 +1,10 @@
 package queue
 
 import (
-	"container/heap"
-	"slices"
 	"time"
 
-	"kurir/relay/spool"
 	"kurir/upstream/explain"
 )
-
-// An item is a waiting message, as small as it can be: there may be many.
-type item struct {
-	id       spool.ID
-	due      time.Time
-	received time.Time
-	attempts int
-	owed     *account // what the last attempt meant, while the spool cannot be told
-}
 
 // A condition is how a route is doing.
 type condition int
@@ -39,7 +27,7 @@ type lane struct {
 	Route
 	free    int
 	freed   chan struct{} // closed when a slot becomes free
-	waiting items
+	waiting backlog
 	throttle
 
 	condition condition
@@ -48,6 +36,7 @@ type lane struct {
 	failures  int       // in a row
 	probe     time.Time // when it is tried again
 	probing   bool
+	retired   bool // another configuration has replaced it
 }
 
 func newLane(r Route) *lane {
@@ -70,25 +59,26 @@ func (l *lane) release() {
 	l.freed = make(chan struct{})
 }
 
-func (l *lane) push(i *item) { heap.Push(&l.waiting, i) }
-
 // take removes the message to deliver now and occupies a slot for it: one that
 // is due, and on a route in trouble no more than one at a time, as a probe.
 func (l *lane) take(now time.Time) *item {
 	if at, ok := l.nextTime(); !ok || now.Before(at) {
 		return nil
 	}
-	l.probing = l.condition != open
-	l.occupy(now)
-	return heap.Pop(&l.waiting).(*item)
+	i := l.waiting.take(now)
+	if i != nil {
+		l.probing = l.condition != open
+		l.occupy(now)
+	}
+	return i
 }
 
 // nextTime is when take will have something; never, while a probe is out.
 func (l *lane) nextTime() (time.Time, bool) {
-	if len(l.waiting) == 0 || !l.hasSlot() || l.probing {
+	due, ok := l.waiting.next()
+	if !ok || !l.hasSlot() || l.probing {
 		return time.Time{}, false
 	}
-	due := l.waiting[0].due
 	if l.condition != open && due.Before(l.probe) {
 		due = l.probe
 	}
@@ -101,8 +91,7 @@ func (l *lane) nextTime() (time.Time, bool) {
 // enter takes a slot for a message that is not in the queue: only on an open
 // lane that has one, and not past messages that are due.
 func (l *lane) enter(now time.Time) bool {
-	backlog := len(l.waiting) > 0 && !now.Before(l.waiting[0].due)
-	if l.condition != open || !l.hasSlot() || backlog || now.Before(l.next) {
+	if l.condition != open || !l.hasSlot() || now.Before(l.next) || l.waiting.waits(now) {
 		return false
 	}
 	l.occupy(now)
@@ -120,16 +109,8 @@ func (l *lane) enterAsProbe(now time.Time) bool {
 }
 
 // removeOlder removes the messages that were received before a time.
-func (l *lane) removeOlder(before time.Time) (old []*item) {
-	l.waiting = slices.DeleteFunc(l.waiting, func(i *item) bool {
-		if i.owed != nil || !i.received.Before(before) {
-			return false
-		}
-		old = append(old, i)
-		return true
-	})
-	heap.Init(&l.waiting)
-	return old
+func (l *lane) removeOlder(before time.Time) []*item {
+	return l.waiting.remove(func(i *item) bool { return i.owed == nil && i.received.Before(before) })
 }
 
 // fail notes trouble of the route; first tells that it is news.
@@ -159,19 +140,4 @@ func (l *lane) recover() (over *explain.Failure, since time.Time) {
 	over, since = l.trouble, l.since
 	l.condition, l.trouble, l.failures, l.probing = open, nil, 0, false
 	return over, since
-}
-
-// items is a heap, the one that is due first on top.
-type items []*item
-
-func (h items) Len() int           { return len(h) }
-func (h items) Less(a, b int) bool { return h[a].due.Before(h[b].due) }
-func (h items) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
-func (h *items) Push(x any)        { *h = append(*h, x.(*item)) }
-func (h *items) Pop() any {
-	last := len(*h) - 1
-	i := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return i
 }

@@ -32,7 +32,7 @@ func (q *Queue) pass(l *lane, d *spool.Draft) *passage {
 	p := &passage{q: q, lane: l, draft: d, started: time.Now(), over: make(chan struct{}), cancel: cancel}
 	m := d.Message()
 	m.BeforeDot = p.beforeDot
-	m.Revocable = q.o.Mode == Direct
+	m.Revocable = q.set().Mode == Direct
 	go func() {
 		defer q.working.Done()
 		defer cancel()
@@ -63,7 +63,7 @@ func (q *Queue) enterLocked(l *lane, enter func(time.Time) bool) bool {
 func (q *Queue) leave(l *lane) {
 	q.mu.Lock()
 	l.release()
-	waiting := len(l.waiting) > 0
+	waiting := l.waiting.len() > 0
 	q.mu.Unlock()
 	if waiting {
 		q.nudge()
@@ -129,7 +129,7 @@ func (p *passage) storeMeanwhile() {
 // conclude carries out the outcome of a message that is in the spool.
 func (p *passage) conclude() {
 	defer p.draft.Close()
-	_, st, err := p.q.o.Spool.Message(p.draft.ID())
+	_, st, err := p.q.spool.Message(p.draft.ID())
 	if err != nil {
 		p.q.unreadable(p.lane, newItem(p.draft), err)
 		return

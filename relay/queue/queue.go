@@ -13,14 +13,15 @@
 // certificate, quota) is counted once for the route: it is probed with one
 // message at a time, and the others wait untouched. A message is being
 // delivered at most once at any moment, also when the app stopped waiting in
-// the middle of it.
+// the middle of it. The mail of one sender does not wait behind another's.
 //
 // # Reading order
 //
 // queue.go (Options, Run), submit.go (the three modes and their answers),
-// passage.go (a delivery that an app waits for), lane.go (the order and the
-// state of a route), outcome.go (from what Deliver returned to what it means),
-// settle.go (from there to the spool and the log), room.go (a full spool).
+// passage.go (a delivery that an app waits for), lane.go (the state of a
+// route), backlog.go (the order of what waits for it), outcome.go (from what
+// Deliver returned to what it means), settle.go (from there to the spool and
+// the log), room.go (a full spool), operate.go (what a person may do).
 package queue
 
 import (
@@ -28,6 +29,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/relay/maillog"
@@ -63,8 +65,8 @@ type Route struct {
 	Senders []string
 }
 
-// Options of a queue.
-type Options struct {
+// Settings of a queue can change while it runs.
+type Settings struct {
 	Mode Mode
 	Wait time.Duration // how long an app waits for a delivery
 
@@ -75,20 +77,44 @@ type Options struct {
 	KeepFailed time.Duration // how long failed messages are kept
 
 	Routes []Route // the first whose Senders match is used, else the last
-	Spool  *spool.Spool
-	Log    *maillog.Log
 
 	Language explain.Language // of explanations in answers and records; "" = English
 }
 
+// A Spool keeps messages: what the queue needs of *spool.Spool, which is one.
+// The contracts are told there.
+type Spool interface {
+	Draft(env envelope.Envelope, client string) (*spool.Draft, error) // put, with Draft.Commit
+	Space(size int64) error
+	Waiting() []spool.Entry
+	Load(id spool.ID) (*spool.Stored, error)
+	Message(id spool.ID) (*envelope.Message, *spool.Stored, error)
+	Sending(id spool.ID, attempt int) error
+	Done(id spool.ID) error
+	Defer(st *spool.Stored) error
+	Fail(st *spool.Stored) error
+	Expire(keep time.Duration) (removed int, err error)
+	Sync() error
+}
+
+// Options of a queue.
+type Options struct {
+	Settings Settings
+	Spool    Spool
+	Log      *maillog.Log
+}
+
 // A Queue delivers what is submitted to it. Run must run while it is used.
 type Queue struct {
-	o     Options
-	lanes []*lane
+	spool    Spool
+	log      *maillog.Log
+	settings atomic.Pointer[Settings]
 
 	uncertain []spool.ID // on their way when the relay died
 
 	mu       sync.Mutex
+	lanes    []*lane
+	underway map[spool.ID]bool // stored messages that are being delivered
 	stopping bool
 	deliver  context.Context // of all deliveries; outlives Run's by the grace
 	cancel   context.CancelFunc
@@ -109,23 +135,56 @@ const grace = 20 * time.Second
 
 // New makes a queue and takes up what the spool holds.
 func New(o Options) *Queue {
-	q := &Queue{o: o, wake: make(chan struct{}, 1), told: map[string]time.Time{}}
-	q.deliver, q.cancel = context.WithCancel(context.Background())
-	for _, r := range o.Routes {
-		q.lanes = append(q.lanes, newLane(r))
+	q := &Queue{
+		spool: o.Spool, log: o.Log,
+		underway: map[spool.ID]bool{}, wake: make(chan struct{}, 1), told: map[string]time.Time{},
 	}
-	for _, e := range o.Spool.Waiting() {
+	q.deliver, q.cancel = context.WithCancel(context.Background())
+	q.Configure(o.Settings)
+	for _, e := range q.spool.Waiting() {
 		if e.Uncertain { // or a relay that dies again and again sends it each time
-			e.Due = time.Now().Add(backoff(o.RetryMin, o.RetryMax, 1))
+			e.Due = time.Now().Add(backoff(o.Settings.RetryMin, o.Settings.RetryMax, 1))
 			q.uncertain = append(q.uncertain, e.ID)
 		}
-		q.laneOf(e.From).push(&item{id: e.ID, due: e.Due, received: e.Received, attempts: e.Attempts})
+		q.laneOf(e.From).waiting.push(&item{
+			id: e.ID, from: e.From, size: e.Size, due: e.Due, received: e.Received, attempts: e.Attempts,
+		})
 	}
 	return q
 }
 
+// set are the settings as they are now.
+func (q *Queue) set() *Settings { return q.settings.Load() }
+
+// Configure changes the settings. What waits goes to the new routes, which
+// count as well until they have failed; what is under way ends on the old.
+func (q *Queue) Configure(s Settings) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before := q.lanes
+	q.lanes = nil
+	for _, r := range s.Routes {
+		q.lanes = append(q.lanes, newLane(r))
+	}
+	q.settings.Store(&s)
+	for _, l := range before {
+		l.retired = true
+		for i := range l.waiting.all() {
+			q.laneOfLocked(i.from).waiting.push(i)
+		}
+		l.waiting = backlog{}
+	}
+	q.nudge()
+}
+
 // laneOf is the lane of the first route that serves a reverse-path.
 func (q *Queue) laneOf(from envelope.Path) *lane {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.laneOfLocked(from)
+}
+
+func (q *Queue) laneOfLocked(from envelope.Path) *lane {
 	for _, l := range q.lanes {
 		if l.serves(from) {
 			return l
@@ -163,7 +222,7 @@ func (q *Queue) Run(ctx context.Context) {
 			q.expireFailed()
 			continue
 		case <-flush.C:
-			if err := q.o.Spool.Sync(); err != nil {
+			if err := q.spool.Sync(); err != nil {
 				q.tellTrouble("flush the spool", err)
 			}
 			continue
@@ -178,8 +237,8 @@ func (q *Queue) Run(ctx context.Context) {
 // them is sent again.
 func (q *Queue) tellUncertain() {
 	for _, id := range q.uncertain {
-		if st, err := q.o.Spool.Load(id); err == nil {
-			q.o.Log.Uncertain(mailOf(st))
+		if st, err := q.spool.Load(id); err == nil {
+			q.log.Uncertain(mailOf(st))
 		}
 	}
 	q.uncertain = nil
@@ -223,15 +282,21 @@ func (q *Queue) nextLocked(l *lane, now time.Time) *item {
 	if q.stopping {
 		return nil
 	}
-	return l.take(now)
+	i := l.take(now)
+	if i != nil {
+		q.underway[i.id] = true
+	}
+	return i
 }
 
 // work delivers one message after the other as long as the lane has any.
 func (q *Queue) work(l *lane, i *item) {
 	defer q.working.Done()
 	for i != nil {
+		id := i.id
 		q.deliverStored(l, i)
 		q.mu.Lock()
+		delete(q.underway, id)
 		l.release()
 		i = q.nextLocked(l, time.Now())
 		q.mu.Unlock()
@@ -248,9 +313,10 @@ func (q *Queue) nudge() {
 }
 
 // push queues an item and sees to it that it is delivered when due.
-func (q *Queue) push(l *lane, i *item) {
+func (q *Queue) push(i *item) {
 	q.mu.Lock()
-	l.push(i)
+	l := q.laneOfLocked(i.from)
+	l.waiting.push(i)
 	startable := l.hasSlot() && !q.stopping
 	q.mu.Unlock()
 	if startable {
@@ -270,7 +336,7 @@ func backoff(low, high time.Duration, attempts int) time.Duration {
 }
 
 func (q *Queue) expireFailed() {
-	if removed, err := q.o.Spool.Expire(q.o.KeepFailed); err != nil || removed > 0 {
-		q.o.Log.FailedExpired(removed, err)
+	if removed, err := q.spool.Expire(q.set().KeepFailed); err != nil || removed > 0 {
+		q.log.FailedExpired(removed, err)
 	}
 }

@@ -109,9 +109,8 @@ func newBench(t *testing.T, dir string, mode queue.Mode, routes ...queue.Route) 
 	}
 	b := &bench{t: t, dir: dir, spool: s, log: new(bytes.Buffer)}
 	b.queue = queue.New(queue.Options{
-		Mode: mode, Wait: 4 * time.Second,
-		RetryMin: time.Minute, RetryMax: time.Hour, GiveUpAfter: giveUpAfter, KeepFailed: 14 * 24 * time.Hour,
-		Routes: routes, Spool: s, Log: maillog.New(&locked{w: b.log}, maillog.Options{Level: "info", Format: "json"}),
+		Settings: settings(mode, routes...),
+		Spool:    s, Log: maillog.New(&locked{w: b.log}, maillog.Options{Level: "info", Format: "json"}),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -125,6 +124,14 @@ func newBench(t *testing.T, dir string, mode queue.Mode, routes ...queue.Route) 
 	})
 	t.Cleanup(b.stop)
 	return b
+}
+
+func settings(mode queue.Mode, routes ...queue.Route) queue.Settings {
+	return queue.Settings{
+		Mode: mode, Wait: 4 * time.Second,
+		RetryMin: time.Minute, RetryMax: time.Hour, GiveUpAfter: giveUpAfter, KeepFailed: 14 * 24 * time.Hour,
+		Routes: routes,
+	}
 }
 
 type locked struct {

@@ -15,7 +15,7 @@ const tellEvery = time.Minute
 
 // Draft begins a message that Submit will be given; see spool.Spool.Draft.
 func (q *Queue) Draft(env envelope.Envelope, client string) (*spool.Draft, error) {
-	d, err := q.o.Spool.Draft(env, client)
+	d, err := q.spool.Draft(env, client)
 	q.NoRoom(err)
 	return d, err
 }
@@ -23,7 +23,7 @@ func (q *Queue) Draft(env envelope.Envelope, client string) (*spool.Draft, error
 // Space tells whether a message of that size can be taken; see
 // spool.Spool.Space.
 func (q *Queue) Space(size int64) error {
-	err := q.o.Spool.Space(size)
+	err := q.spool.Space(size)
 	q.NoRoom(err)
 	return err
 }
@@ -41,7 +41,7 @@ func (q *Queue) NoRoom(err error) {
 	}
 	q.mu.Unlock()
 	if news {
-		q.o.Log.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err}))
+		q.log.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err}))
 	}
 }
 
@@ -56,9 +56,9 @@ func (q *Queue) keep(d *spool.Draft) error {
 	q.full = false
 	q.mu.Unlock()
 	if over {
-		q.o.Log.SpoolFree()
+		q.log.SpoolFree()
 	}
-	q.o.Log.Accepted(mailOfDraft(d))
+	q.log.Accepted(mailOfDraft(d))
 	return nil
 }
 
@@ -72,6 +72,6 @@ func (q *Queue) tellTrouble(what string, err error) {
 	}
 	q.mu.Unlock()
 	if news {
-		q.o.Log.SpoolTrouble(what, err)
+		q.log.SpoolTrouble(what, err)
 	}
 }

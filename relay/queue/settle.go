@@ -18,7 +18,7 @@ func (q *Queue) deliverStored(l *lane, i *item) {
 		q.keepAccount(l, i, i.owed)
 		return
 	}
-	m, st, err := q.o.Spool.Message(i.id)
+	m, st, err := q.spool.Message(i.id)
 	if err != nil {
 		q.unreadable(l, i, err)
 		return
@@ -33,7 +33,7 @@ func (q *Queue) deliverStored(l *lane, i *item) {
 // disk that cannot be written does not keep mail from going out; a message
 // that a person dropped does.
 func (q *Queue) markSending(id spool.ID, attempt int) error {
-	err := q.o.Spool.Sending(id, attempt)
+	err := q.spool.Sending(id, attempt)
 	if errors.Is(err, spool.ErrNotFound) {
 		return err
 	}
@@ -57,10 +57,10 @@ func (q *Queue) unreadable(l *lane, i *item, err error) {
 	if errors.Is(err, spool.ErrNotFound) {
 		return // a person dropped it
 	}
-	q.o.Log.SpoolTrouble("read message "+i.id.String(), err)
+	q.log.SpoolTrouble("read message "+i.id.String(), err)
 	i.attempts++
-	i.due = time.Now().Add(backoff(q.o.RetryMin, q.o.RetryMax, i.attempts))
-	q.push(l, i)
+	i.due = time.Now().Add(backoff(q.set().RetryMin, q.set().RetryMax, i.attempts))
+	q.push(i)
 }
 
 // An account is what an attempt meant for a message of the spool.
@@ -82,11 +82,11 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	mail.Attempt = st.Tried + 1
 	q.noteRoute(l, o, now, 1)
 	if o.idle && !q.tooOld(st.Received, now) {
-		q.push(l, i)
-		q.o.Log.Deferred(mail, o.route, q.nextProbe(l))
+		q.push(i)
+		q.log.Deferred(mail, o.route, q.nextProbe(l))
 	} else {
 		if len(o.delivered) > 0 {
-			q.o.Log.Sent(mail.Only(o.delivered), o.receipt, took)
+			q.log.Sent(mail.Only(o.delivered), o.receipt, took)
 		}
 		q.keepAccount(l, i, &account{stored: st, mail: mail, outcome: o})
 	}
@@ -96,7 +96,7 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 }
 
 func (q *Queue) tooOld(received, now time.Time) bool {
-	return now.Sub(received) >= q.o.GiveUpAfter
+	return now.Sub(received) >= q.set().GiveUpAfter
 }
 
 func (q *Queue) nextProbe(l *lane) time.Time {
@@ -111,31 +111,33 @@ func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 	q.mu.Lock()
 	defer q.nudge()
 	switch {
+	case l.retired:
+		q.mu.Unlock()
 	case o.ours:
 		l.probing = false
 		q.mu.Unlock()
 	case o.route == nil:
 		l.served(now)
 		over, since := l.recover()
-		waiting := len(l.waiting)
+		waiting := l.waiting.len()
 		q.mu.Unlock()
 		if over != nil {
-			q.o.Log.Recovered(l.Name, over, now.Sub(since), waiting)
+			q.log.Recovered(l.Name, over, now.Sub(since), waiting)
 		}
 	case l.refused(o.route, now):
 		l.probing = false
 		borne := l.borne
 		q.mu.Unlock()
-		q.o.Log.Limited(l.Name, o.route, borne)
+		q.log.Limited(l.Name, o.route, borne)
 	default:
-		first := l.fail(o.route, now, q.o.RetryMin, q.o.RetryMax)
-		next, isHeld, waiting := l.probe, l.condition == held, len(l.waiting)+stays
+		first := l.fail(o.route, now, q.set().RetryMin, q.set().RetryMax)
+		next, isHeld, waiting := l.probe, l.condition == held, l.waiting.len()+stays
 		q.mu.Unlock()
 		switch {
 		case first && isHeld:
-			q.o.Log.RouteHeld(l.Name, o.route, next, waiting)
+			q.log.RouteHeld(l.Name, o.route, next, waiting)
 		case first:
-			q.o.Log.Unavailable(l.Name, o.route, next, waiting)
+			q.log.Unavailable(l.Name, o.route, next, waiting)
 		}
 	}
 }
@@ -144,10 +146,10 @@ func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 // trouble to the failed ones.
 func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time) {
 	q.mu.Lock()
-	old := l.removeOlder(now.Add(-q.o.GiveUpAfter))
+	old := l.removeOlder(now.Add(-q.set().GiveUpAfter))
 	q.mu.Unlock()
 	for _, i := range old {
-		_, st, err := q.o.Spool.Message(i.id)
+		_, st, err := q.spool.Message(i.id)
 		if err != nil {
 			q.unreadable(l, i, err)
 			continue
@@ -163,13 +165,13 @@ func (q *Queue) keepAccount(l *lane, i *item, a *account) {
 	if err == nil {
 		err = q.moveKept(l, i, a)
 	}
-	if err == nil {
-		return
+	if err == nil || errors.Is(err, spool.ErrNotFound) {
+		return // or a person dropped it
 	}
 	q.tellTrouble("keep account of a message", err)
 	i.owed = a
-	i.due = time.Now().Add(backoff(q.o.RetryMin, q.o.RetryMax, 1))
-	q.push(l, i)
+	i.due = time.Now().Add(backoff(q.set().RetryMin, q.set().RetryMax, 1))
+	q.push(i)
 }
 
 // moveFailed moves what was refused for good, or is too old, to the failed
@@ -187,17 +189,17 @@ func (q *Queue) moveFailed(a *account) error {
 	st := *a.stored
 	st.Envelope.To = recipients(failed)
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(failed, now, q.o.Language))
-	if err := q.o.Spool.Fail(&st); err != nil {
+	st.Attempts = remember(st.Attempts, attempts(failed, now, q.set().Language))
+	if err := q.spool.Fail(&st); err != nil {
 		return err
 	}
 	for _, r := range a.outcome.returned {
-		q.o.Log.Failed(a.mail.Only(recipients([]refusal{r})), r.failure)
+		q.log.Failed(a.mail.Only(recipients([]refusal{r})), r.failure)
 	}
 	a.outcome.returned = nil
 	if givenUp {
 		for _, group := range byFailure(a.outcome.kept) {
-			q.o.Log.GivenUp(a.mail.Only(recipients(group)), group[0].failure, now.Sub(st.Received))
+			q.log.GivenUp(a.mail.Only(recipients(group)), group[0].failure, now.Sub(st.Received))
 		}
 		a.outcome.kept = nil
 	}
@@ -209,7 +211,7 @@ func (q *Queue) moveFailed(a *account) error {
 func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	o := a.outcome
 	if len(o.kept) == 0 {
-		if err := q.o.Spool.Done(a.stored.ID); err != nil && !errors.Is(err, spool.ErrNotFound) {
+		if err := q.spool.Done(a.stored.ID); err != nil && !errors.Is(err, spool.ErrNotFound) {
 			q.tellTrouble("mark a message as done", err) // the spool makes up for it
 		}
 		return nil
@@ -217,17 +219,17 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	now := time.Now()
 	st := *a.stored
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(o.kept, now, q.o.Language))
+	st.Attempts = remember(st.Attempts, attempts(o.kept, now, q.set().Language))
 	st.Envelope.To = recipients(o.kept)
 	st.Due = now.Add(q.pause(o, i.attempts+1))
 	if !a.told {
 		q.tellKept(l, a, st.Due)
 	}
-	if err := q.o.Spool.Defer(&st); err != nil {
+	if err := q.spool.Defer(&st); err != nil {
 		return err
 	}
-	*i = item{id: i.id, received: i.received, due: st.Due, attempts: i.attempts + 1}
-	q.push(l, i)
+	*i = item{id: i.id, from: i.from, size: i.size, received: i.received, due: st.Due, attempts: i.attempts + 1}
+	q.push(i)
 	return nil
 }
 
@@ -239,7 +241,7 @@ func (q *Queue) tellKept(l *lane, a *account, next time.Time) {
 		next = probe
 	}
 	for _, group := range byFailure(a.outcome.kept) {
-		q.o.Log.Deferred(a.mail.Only(recipients(group)), group[0].failure, next)
+		q.log.Deferred(a.mail.Only(recipients(group)), group[0].failure, next)
 	}
 	a.told = true
 }
@@ -252,7 +254,7 @@ func (q *Queue) pause(o outcome, attempts int) time.Duration {
 	if tooMany || o.route != nil && o.route.Verdict() == explain.Hold {
 		return 0
 	}
-	return backoff(q.o.RetryMin, q.o.RetryMax, attempts)
+	return backoff(q.set().RetryMin, q.set().RetryMax, attempts)
 }
 
 // byFailure groups recipients that failed by the same words, so that a

@@ -18,7 +18,7 @@ import (
 // delivery that it waits for and answers soon.
 func (q *Queue) Submit(ctx context.Context, d *spool.Draft) Answer {
 	l := q.laneOf(d.Envelope().From)
-	switch q.o.Mode {
+	switch q.set().Mode {
 	case Through:
 		return q.through(ctx, l, d)
 	case Direct:
@@ -33,7 +33,7 @@ func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	if err := q.keep(d); err != nil {
 		return q.notStored(d, err)
 	}
-	q.push(l, newItem(d))
+	q.push(newItem(d))
 	return queued(d)
 }
 
@@ -45,7 +45,7 @@ func (q *Queue) through(ctx context.Context, l *lane, d *spool.Draft) Answer {
 	}
 	p := q.pass(l, d)
 	defer context.AfterFunc(ctx, p.cancel)()
-	wait := time.NewTimer(q.o.Wait)
+	wait := time.NewTimer(q.set().Wait)
 	defer wait.Stop()
 	select {
 	case <-p.over:
@@ -83,7 +83,7 @@ func (q *Queue) passed(p *passage) Answer {
 // delivery that has not come to its final dot is broken off; one that has is
 // waited for, because nobody else could tell its outcome.
 func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
-	deadline := time.Now().Add(q.o.Wait)
+	deadline := time.Now().Add(q.set().Wait)
 	if f := q.enterBy(ctx, l, deadline); f != nil {
 		defer d.Close()
 		return q.refuse(mailOfDraft(d), f, 451)
@@ -142,15 +142,15 @@ func (q *Queue) unkept(p *passage, notKept error) Answer {
 	mail := mailOfDraft(d)
 	mail.Attempt = 1
 	if len(o.delivered) > 0 {
-		q.o.Log.Sent(mail.Only(o.delivered), o.receipt, time.Since(p.started))
+		q.log.Sent(mail.Only(o.delivered), o.receipt, time.Since(p.started))
 	}
 	for _, r := range o.returned {
-		q.o.Log.Failed(mail.Only(recipients([]refusal{r})), r.failure)
+		q.log.Failed(mail.Only(recipients([]refusal{r})), r.failure)
 	}
 	var a Answer
 	switch {
 	case len(o.kept) == 0 && len(o.delivered) > 0:
-		q.o.Log.Accepted(mail)
+		q.log.Accepted(mail)
 		return sent(o, d)
 	case len(o.kept) == 0:
 		return q.refuse(mail, o.returned[0].failure, 550)
@@ -172,8 +172,8 @@ func (q *Queue) notStored(d *spool.Draft, err error) Answer {
 		return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
 	}
 	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
-	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.ExplanationIn(q.o.Language).Title + " Please send it again later."}
-	q.o.Log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
+	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.ExplanationIn(q.set().Language).Title + " Please send it again later."}
+	q.log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
 	return a
 }
 
@@ -183,14 +183,14 @@ func (q *Queue) refuse(mail maillog.Mail, f *explain.Failure, code int) Answer {
 	if f.Reply != nil && f.Reply.Class() == code/100 && f.Reply.Code != 421 {
 		code = f.Reply.Code
 	}
-	e := f.ExplanationIn(q.o.Language)
+	e := f.ExplanationIn(q.set().Language)
 	lines := []string{e.Title, e.Fix}
 	if f.Reply != nil {
 		lines = append(lines, fmt.Sprintf("%s said: %s", f.Candidate.Host, f.Reply.Line()))
 	}
 	enhanced := f.Enhanced()
 	enhanced[0] = code / 100
-	q.o.Log.Refused(mail, f, code, enhanced)
+	q.log.Refused(mail, f, code, enhanced)
 	return Answer{Code: code, Enhanced: enhanced, Text: strings.Join(append(lines, "Kurir id "+mail.ID), "\n")}
 }
 
@@ -211,7 +211,9 @@ func sent(o outcome, d *spool.Draft) Answer {
 }
 
 func newItem(d *spool.Draft) *item {
-	return &item{id: d.ID(), due: d.Received(), received: d.Received()}
+	return &item{
+		id: d.ID(), from: d.Envelope().From, size: d.Size(), due: d.Received(), received: d.Received(),
+	}
 }
 
 func mailOfDraft(d *spool.Draft) maillog.Mail {

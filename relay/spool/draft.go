@@ -94,6 +94,9 @@ func (d *Draft) Received() time.Time { return d.received }
 // Client is what Draft was given.
 func (d *Draft) Client() string { return d.client }
 
+// Size is how many octets of content were written.
+func (d *Draft) Size() int64 { return d.size }
+
 // Envelope is the draft's own; it may be changed until Commit.
 func (d *Draft) Envelope() *envelope.Envelope { return &d.env }
 

@@ -1,0 +1,139 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kurir/relay/config"
+	"kurir/relay/queue"
+	"kurir/upstream"
+	"kurir/upstream/explain"
+)
+
+// smartHosts are those of one configuration.
+type smartHosts struct {
+	all    []*upstream.SmartHost
+	routes []queue.Route
+	cancel context.CancelFunc // ends them
+}
+
+// smartHosts makes a smart host of each upstream.
+func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
+	var all []upstream.Options
+	senders := make([][]string, 1)
+	if r.o.Sandbox != nil {
+		all = append(all, *r.o.Sandbox)
+	} else {
+		senders = senders[:0]
+		for _, u := range c.Upstreams {
+			o, err := upstreamOptions(u)
+			if err != nil {
+				return nil, err
+			}
+			all, senders = append(all, o), append(senders, u.Senders)
+		}
+	}
+	hosts := &smartHosts{}
+	for i, o := range all {
+		o.Hostname = helloName(c.Hostname)
+		o.StateFile = r.stateFile(fmt.Sprintf("route-%d.json", i))
+		name := o.Name()
+		o.Selected = func(way explain.Candidate, left []*explain.Failure) { r.o.Log.Selected(name, way, left) }
+		if r.o.Log.Debug() {
+			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Candidate, l.Sent, l.Text) }
+		}
+		host, err := upstream.New(o)
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", name, err)
+		}
+		hosts.all = append(hosts.all, host)
+		hosts.routes = append(hosts.routes, queue.Route{
+			Name: name, Deliverer: host, Slots: host.Connections(), Senders: senders[i],
+		})
+	}
+	return hosts, nil
+}
+
+// stateFile is the path of a file that only saves time, so that a directory
+// that cannot be made costs no more than that.
+func (r *Relay) stateFile(name string) string {
+	dir := r.o.Config.StateDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		r.o.Log.Warning("state_dir", fmt.Sprintf("what was learned is not kept over a restart: %v", err))
+		return ""
+	}
+	return filepath.Join(dir, name)
+}
+
+func upstreamOptions(u config.Upstream) (upstream.Options, error) {
+	o := upstream.Options{
+		Provider: u.Provider, Host: u.Host, Port: u.Port,
+		Username: u.Username, Password: u.Password.Reveal(), Auth: u.Auth,
+		FallbackAfter: time.Duration(u.FallbackAfter),
+		Connections:   u.Connections, MessagesPerConnection: u.MessagesPerConnection,
+	}
+	if u.TLS != "auto" {
+		o.TLS = explain.TLSMode(u.TLS)
+	}
+	if u.CAFile != "" {
+		pem, err := os.ReadFile(u.CAFile)
+		if err != nil {
+			return o, fmt.Errorf("read upstream.ca_file: %w", err)
+		}
+		o.RootCAs = x509.NewCertPool()
+		o.RootCAs.AppendCertsFromPEM(pem)
+	}
+	if u.ClientCert != "" {
+		pair, err := tls.LoadX509KeyPair(u.ClientCert, u.ClientKey)
+		if err != nil {
+			return o, fmt.Errorf("read upstream.client_cert: %w", err)
+		}
+		o.ClientCertificates = []tls.Certificate{pair}
+	}
+	return o, nil
+}
+
+// maxMessageSize is the limit for apps: the configured one, else the largest
+// that one of the providers takes.
+func (r *Relay) maxMessageSize() int64 {
+	r.mu.Lock()
+	hosts, configured := r.hosts.all, r.config.Listen.MaxMessageSize
+	r.mu.Unlock()
+	if configured > 0 {
+		return int64(configured)
+	}
+	var largest int64
+	for _, h := range hosts {
+		largest = max(largest, h.MaxMessageSize())
+	}
+	if largest == 0 {
+		return defaultMessageSize
+	}
+	return largest
+}
+
+// runHosts runs the present smart hosts until they are replaced, or all are
+// stopped. The caller holds mu.
+func (r *Relay) runHosts() {
+	if r.hosts.cancel != nil {
+		return
+	}
+	var ctx context.Context
+	ctx, r.hosts.cancel = context.WithCancel(context.Background())
+	for _, h := range r.hosts.all {
+		r.running.Go(func() { h.Run(ctx) })
+	}
+}
+
+// stopHosts ends the smart hosts and waits for all of them.
+func (r *Relay) stopHosts() {
+	r.mu.Lock()
+	r.hosts.cancel()
+	r.mu.Unlock()
+	r.running.Wait()
+}

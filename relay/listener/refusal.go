@@ -1,0 +1,39 @@
+package listener
+
+import (
+	"kurir/upstream/explain"
+)
+
+// A refusal is what the listener itself has against a client or its mail. How
+// it is said in the reply and in the log is up to the catalogue of explain.
+type refusal struct {
+	code     int // 0: the client would not understand a reply, and gets none
+	enhanced explain.EnhancedCode
+	failure  explain.Failure
+}
+
+// refuse makes a refusal; text is the one of the cause that fits.
+func refuse(code int, e explain.EnhancedCode, cause explain.Cause, text string, facts ...explain.Fact) *refusal {
+	facts = append(facts, explain.Fact{Name: explain.FactHere, Value: text})
+	return &refusal{code, e, explain.Failure{Cause: cause, Facts: facts}}
+}
+
+func limited(limit string) explain.Fact {
+	return explain.Fact{Name: explain.FactLimit, Value: limit}
+}
+
+func faulty(err error) explain.Fact {
+	return explain.Fact{Name: explain.FactFault, Value: err.Error()}
+}
+
+// explain says r in the language of the server.
+func (s *Server) explain(r *refusal) explain.Explanation {
+	return r.failure.ExplanationIn(s.set().Language)
+}
+
+// turnAway tells the log of a client that is refused as a whole.
+func (s *Server) turnAway(c *conn, r *refusal) explain.Explanation {
+	x := s.explain(r)
+	s.log.rejected(c.client, x.Title+" "+x.Meaning, x.Fix)
+	return x
+}

@@ -1,0 +1,94 @@
+package queue
+
+import (
+	"slices"
+	"time"
+
+	"kurir/relay/spool"
+	"kurir/upstream/explain"
+)
+
+// A RouteState is how a route is doing.
+type RouteState struct {
+	Name      string
+	Condition string           // "open", "down" or "held"
+	Trouble   *explain.Failure // why it is not open
+	Since     time.Time        // since when, if it is not
+	Probe     time.Time        // when it is tried again, if it is not
+	Waiting   int              // messages, without those under way
+	Oldest    time.Time        // when the oldest of them was received; zero if there is none
+}
+
+// String is the word for it that people and programs read.
+func (c condition) String() string { return [...]string{"open", "down", "held"}[c] }
+
+// Routes tells how the routes are doing, in their order.
+func (q *Queue) Routes() []RouteState {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var states []RouteState
+	for _, l := range q.lanes {
+		s := RouteState{Name: l.Name, Condition: l.condition.String(), Waiting: l.waiting.len()}
+		if l.condition != open {
+			s.Trouble, s.Since, s.Probe = l.trouble, l.since, l.probe
+		}
+		for i := range l.waiting.all() {
+			if s.Oldest.IsZero() || i.received.Before(s.Oldest) {
+				s.Oldest = i.received
+			}
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// A Waiting is a message that is not delivered to everyone yet.
+type Waiting struct {
+	ID            spool.ID
+	Route         string
+	Received, Due time.Time
+	Attempts      int
+	Underway      bool // it is being delivered now; then only ID is known
+}
+
+// Waiting lists what waits and what is under way, oldest first.
+func (q *Queue) Waiting() []Waiting {
+	q.mu.Lock()
+	var all []Waiting
+	for _, l := range q.lanes {
+		for i := range l.waiting.all() {
+			all = append(all, Waiting{
+				ID: i.id, Route: l.Name, Received: i.received, Due: i.due, Attempts: i.attempts,
+			})
+		}
+	}
+	for id := range q.underway {
+		all = append(all, Waiting{ID: id, Underway: true})
+	}
+	q.mu.Unlock()
+	slices.SortFunc(all, func(a, b Waiting) int {
+		if a.ID < b.ID { // IDs grow with time
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Flush makes everything due now, and routes in trouble count as well until
+// they have failed again. It tells how many messages that were.
+func (q *Queue) Flush() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer q.nudge()
+	n, now := 0, time.Now()
+	for _, l := range q.lanes {
+		l.probe = now
+		for _, i := range l.waiting.remove(func(*item) bool { return true }) {
+			n++
+			i.due = now
+			l.waiting.push(i)
+		}
+	}
+	return n
+}

@@ -1,0 +1,107 @@
+package queue_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kurir/relay/queue"
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// A password reset must not wait behind a newsletter, whether that came in
+// just now or was there when the relay started.
+func TestFloodDelaysNobodyElse(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{takes: time.Second}
+		b := newBench(t, dir, queue.Spooled, route(p, 1))
+		for range 200 {
+			b.submit("news@example.com", "a@example.org")
+		}
+		place := func(b *bench, from envelope.Path) int {
+			before, _ := p.counts()
+			id := strings.TrimPrefix(b.submit(from, "a@example.org").Text, "queued as ")
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return slices.Index(p.delivered[before:], id)
+		}
+		if n := place(b, "reset@example.com"); n < 0 || n > 2 {
+			t.Errorf("it came as number %d", n+1)
+		}
+		b.stop()
+		b = newBench(t, dir, queue.Spooled, route(p, 1))
+		if n := place(b, "reset@example.com"); n < 0 || n > 2 {
+			t.Errorf("after a restart it came as number %d", n+1)
+		}
+	})
+}
+
+// Of one sender's mail the old comes first, and the small before the large
+// that came a moment earlier.
+func TestOldAndSmallFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{}
+		p.set(caused(explain.ConnectRefused, explain.StageConnect))
+		b := newBench(t, dir, queue.Spooled, route(p, 1))
+		var ids []string
+		send := func(size int) {
+			d, err := b.spool.Draft(envelope.Envelope{From: "app@example.com", To: []envelope.Recipient{{To: "a@example.org"}}}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Write(bytes.Repeat([]byte("0123456789abcd\r\n"), size/16)); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, d.ID().String())
+			b.queue.Submit(t.Context(), d)
+			time.Sleep(100 * time.Millisecond)
+		}
+		send(4 << 20) // worth four seconds
+		send(16)
+		send(16)
+		time.Sleep(10 * time.Second)
+		send(16)
+		p.set(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if want := []string{ids[1], ids[2], ids[0], ids[3]}; !slices.Equal(p.delivered, want) {
+			t.Errorf("delivered in the order %v, want %v", p.delivered, want)
+		}
+	})
+}
+
+// New settings take what waits along, and a new route is tried at once however
+// the old one was held (after a password was mended, say).
+func TestConfigure(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		wrong, right := &provider{takes: time.Second}, &provider{}
+		wrong.set(caused(explain.AuthRejected, explain.StageAuth))
+		b := newBench(t, dir, queue.Spooled, route(wrong, 2))
+		for i := range 20 {
+			b.submit(envelope.Path(fmt.Sprintf("app%d@example.com", i%3)), "a@example.org")
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if states := b.queue.Routes(); states[0].Condition != "held" || states[0].Waiting != 20 {
+			t.Errorf("before: %+v", states[0])
+		}
+		b.queue.Configure(settings(queue.Spooled, route(right, 2)))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if delivered, _ := right.counts(); delivered != 20 {
+			t.Errorf("%d delivered over the new route, want 20", delivered)
+		}
+		if states := b.queue.Routes(); states[0].Condition != "open" || states[0].Waiting != 0 {
+			t.Errorf("after: %+v", states[0])
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package relay
+
+import (
+	"slices"
+	"time"
+
+	"kurir/relay/config"
+	"kurir/relay/listener"
+	"kurir/relay/queue"
+	"kurir/upstream/explain"
+)
+
+// Reload goes on with another configuration. No session of an app and no
+// delivery under way is lost; what waits is tried at once over the new routes.
+// After an error nothing has changed. Settings that can only be changed by a
+// restart are left as they are, and the log names them.
+func (r *Relay) Reload(c *config.Config) error {
+	hosts, err := r.smartHosts(c)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.stopping.Done():
+		return ErrEnded
+	default:
+	}
+	if err := r.server.Configure(listenerSettings(c)); err != nil {
+		return err
+	}
+	needRestart := onlyByRestart(r.config, c)
+	before := r.hosts
+	r.hosts, r.config = hosts, c
+	r.runHosts()
+	r.queue.Configure(queueSettings(c, hosts.routes))
+	if before.cancel != nil {
+		before.cancel()
+	}
+	r.o.Log.Reloaded(needRestart)
+	return nil
+}
+
+// onlyByRestart names the keys in which two configurations differ that are
+// used only when a relay starts.
+func onlyByRestart(before, now *config.Config) []string {
+	var keys []string
+	differs := func(yes bool, key string) {
+		if yes {
+			keys = append(keys, key)
+		}
+	}
+	differs(before.StateDir != now.StateDir, "state_dir")
+	differs(before.Hostname != now.Hostname, "hostname")
+	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
+	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
+	differs(before.Spool.MaxSize != now.Spool.MaxSize, "spool.max_size")
+	differs(before.Log.Level != now.Log.Level, "log.level")
+	differs(before.Log.Language != now.Log.Language, "log.language")
+	differs(before.Log.Format != now.Log.Format, "log.format")
+	return keys
+}
+
+func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
+	return queue.Settings{
+		Mode:        queue.Mode(c.Delivery.Mode),
+		Wait:        time.Duration(c.Delivery.Wait),
+		RetryMin:    time.Duration(c.Delivery.RetryMin),
+		RetryMax:    time.Duration(c.Delivery.RetryMax),
+		GiveUpAfter: time.Duration(c.Delivery.GiveUpAfter),
+		KeepFailed:  time.Duration(c.Delivery.KeepFailed),
+		Routes:      routes,
+		Language:    explain.Language(c.Log.Language),
+	}
+}
+
+func listenerSettings(c *config.Config) listener.Settings {
+	return listener.Settings{
+		MaxRecipients:  c.Listen.MaxRecipients,
+		MaxConnections: c.Listen.MaxConnections,
+		IdleTimeout:    time.Duration(c.Listen.IdleTimeout),
+		Allow:          c.Listen.Allow,
+		Language:       explain.Language(c.Log.Language),
+	}
+}
