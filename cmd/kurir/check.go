@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"kurir/relay"
@@ -17,9 +20,13 @@ import (
 	"kurir/upstream/explain"
 )
 
-// checkup is all that "kurir check" found. Its JSON form is what --json prints.
+// checkup is all that "kurir check" found. Its JSON form is what --json prints,
+// one object in one line: names and the values of "result", "cause", "stage"
+// and "verdict" stay as they are, while "summary", "text", "title", "meaning"
+// and "fix" are for people, in the language of the configuration.
 type checkup struct {
-	OK        bool            `json:"ok"`
+	OK        bool            `json:"ok"` // mail would go out, and the test mails did
+	Summary   string          `json:"summary"`
 	Config    string          `json:"config,omitempty"` // the file that was read
 	Upstreams []*check.Report `json:"upstreams"`
 	Local     []finding       `json:"local"`
@@ -54,18 +61,27 @@ func checkCommand(args []string, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	var result *checkup
+	w := checkWords(explain.English) // until it is known which
 	c, err := loadConfig(ctx, *path, false)
-	if err != nil {
-		return complain(stderr, exitConfig, err)
+	if err == nil {
+		w = checkWords(explain.Language(c.Log.Language))
+		result, err = checkAll(ctx, c, recipient, w)
 	}
-	result, err := checkAll(ctx, c, recipient)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, w.say("verdict.interrupted"))
+		return exitFailed
+	case err != nil:
 		return complain(stderr, exitConfig, err)
 	}
 	if *asJSON {
-		err = json.NewEncoder(stdout).Encode(result)
+		encoder := json.NewEncoder(stdout)
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(result)
 	} else {
-		err = result.print(stdout)
+		err = result.print(stdout, w)
 	}
 	switch {
 	case err != nil:
@@ -78,23 +94,75 @@ func checkCommand(args []string, stdout, stderr io.Writer) int {
 
 // checkAll checks every smart host and what is around Kurir. Its error is one
 // of the configuration.
-func checkAll(ctx context.Context, c *config.Config, to envelope.Path) (*checkup, error) {
+func checkAll(ctx context.Context, c *config.Config, to envelope.Path, w words) (*checkup, error) {
 	upstreams, err := relay.UpstreamOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	all := &checkup{OK: true, Config: c.File, Upstreams: []*check.Report{}}
-	for _, o := range upstreams {
-		report, err := check.Run(ctx, check.Options{Upstream: o, Send: to, Language: explain.Language(c.Log.Language)})
-		if err != nil {
-			return nil, fmt.Errorf("upstream %s: %w", o.Name(), err)
-		}
-		all.Upstreams = append(all.Upstreams, report)
-		all.OK = all.OK && report.OK
+	all := &checkup{Config: c.File}
+	all.Upstreams, err = check.Run(ctx, check.Options{Upstreams: upstreams, Send: to, Language: explain.Language(c.Log.Language)})
+	if err != nil {
+		return nil, err
 	}
-	all.Local = lookAround(c, all.Upstreams)
-	for _, f := range all.Local {
-		all.OK = all.OK && f.Result != wrong
-	}
+	all.Local = lookAround(ctx, c, all.Upstreams, w)
+	all.conclude(w)
 	return all, nil
+}
+
+// conclude sets OK, and says what everything comes to.
+func (c *checkup) conclude(w words) {
+	var ways, broken []string
+	unsent := ""
+	for i, r := range c.Upstreams {
+		switch result := outcome(r); result {
+		case "ok":
+			ways = append(ways, c.numbered(i, r.Way.String()))
+		case "none":
+			broken = append(broken, c.numbered(i, r.Host))
+		default:
+			unsent = result
+		}
+	}
+	stopped := slices.ContainsFunc(c.Local, func(f finding) bool { return f.Result == wrong })
+	c.OK = len(broken) == 0 && unsent == "" && !stopped
+	result := "ok"
+	switch {
+	case len(broken) > 0 && len(ways) == 0:
+		result = "none"
+	case unsent != "" && len(broken) == 0:
+		result = unsent
+	case stopped:
+		result = "machine"
+	case len(broken) > 0:
+		result = "some"
+	}
+	and := w.say("verdict.and")
+	c.Summary = w.say("verdict."+result, "ways", strings.Join(ways, and), "broken", strings.Join(broken, and))
+}
+
+// numbered puts the place in the configuration before the name of a smart
+// host, where there are several: they are often of the same provider.
+func (c *checkup) numbered(i int, name string) string {
+	if len(c.Upstreams) == 1 {
+		return name
+	}
+	return strconv.Itoa(i+1) + ". " + name
+}
+
+// outcome is what became of a smart host. Where there is a way in, but nothing
+// went out over it, the test mail failed, which can be its own fault.
+func outcome(r *check.Report) string {
+	switch {
+	case r.OK:
+		return "ok"
+	case r.Way == nil:
+		return "none"
+	case r.Trouble.Cause == explain.DeliveryUncertain:
+		return "uncertain"
+	case r.Trouble.Verdict == explain.Retry:
+		return "later"
+	case r.Trouble.Verdict == explain.Return:
+		return "refused"
+	}
+	return "none"
 }

@@ -8,147 +8,134 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"kurir/upstream/check"
 	"kurir/upstream/explain"
 )
 
-// print writes a checkup for people: what was seen, the advice, and in the
+// A printer writes a checkup for people: what was seen, the advice, and in the
 // last line what it comes to.
-func (c *checkup) print(w io.Writer) error {
-	var out bytes.Buffer
-	for _, r := range c.Upstreams {
-		printReport(&out, r)
+type printer struct {
+	bytes.Buffer
+	words
+}
+
+func (c *checkup) print(to io.Writer, w words) error {
+	p := &printer{words: w}
+	for i, r := range c.Upstreams {
+		fmt.Fprintf(p, "%s: %s\n\n", c.numbered(i, r.Host), p.names(r.Names))
+		p.report(r)
 	}
-	out.WriteString("This machine\n")
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(p, w.say("machine.title"))
+	table := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	for _, f := range c.Local {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", f.Result, f.What, f.Text)
+		label := w.say("machine." + f.What)
+		if label == "" {
+			label = f.What // a key of the configuration
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", w.say("machine."+string(f.Result)), label, f.Text)
 	}
 	_ = table.Flush() // into memory
-	out.WriteString("\n")
+	p.WriteString("\n")
+	told := map[string]bool{} // the same account can stand behind several
 	for _, r := range c.Upstreams {
-		if r.Trouble != nil {
-			out.WriteString(r.Trouble.Details + "\n")
+		if r.Trouble != nil && !told[r.Trouble.Details] {
+			told[r.Trouble.Details] = true
+			for line := range strings.Lines(r.Trouble.Details) {
+				fmt.Fprintln(p, cut(strings.TrimSuffix(line, "\n")))
+			}
+			p.WriteString("\n")
 		}
-		if r.Sent != nil {
-			fmt.Fprintf(&out, "A test mail from %s to %s went out over %s in %s:\n  %s\n\n",
-				r.Sent.From, r.Sent.To, r.Sent.Over, took(r.Sent.ElapsedMS), r.Sent.Reply)
+		if s := r.Sent; s != nil {
+			fmt.Fprintf(p, "%s\n  %s\n\n",
+				w.say("sent.over", "from", string(s.From), "to", string(s.To), "over", s.Over, "time", took(s.ElapsedMS)),
+				explain.Printable(cut(s.Reply)))
 		}
 	}
-	out.WriteString(c.verdict() + "\n")
-	_, err := io.WriteString(w, harmless(out.String()))
+	fmt.Fprintln(p, c.Summary)
+	_, err := p.WriteTo(to)
 	return err
 }
 
-// harmless keeps what a server says from moving the cursor of a terminal.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
-// verdict is the last line.
-func (c *checkup) verdict() string {
-	if !c.OK {
-		return "Mail would not go out."
-	}
-	var ways []string
-	for _, r := range c.Upstreams {
-		ways = append(ways, r.Way.String())
-	}
-	return "Mail would go out over " + strings.Join(ways, " and ") + "."
-}
-
-func printReport(out *bytes.Buffer, r *check.Report) {
-	fmt.Fprintf(out, "%s: %s\n\n", r.Host, names(r.Names))
-	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "  port\tsecurity\tresult")
+func (p *printer) report(r *check.Report) {
+	table := tabwriter.NewWriter(p, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(table, "  %s\t%s\t%s\n", p.say("table.port"), p.say("table.security"), p.say("table.result"))
 	for i := range r.Candidates {
 		c := &r.Candidates[i]
-		fmt.Fprintf(table, "  %d\t%s\t%s\n", c.Port, security(c.TLS), result(c, r.Way != nil))
+		fmt.Fprintf(table, "  %d\t%s\t%s\n", c.Port, p.say("table."+string(c.TLS)), p.result(c, r.Way))
 	}
 	_ = table.Flush()
-	out.WriteString("\n")
+	p.WriteString("\n")
 	for i := range r.Candidates {
-		printCandidate(out, &r.Candidates[i])
+		p.candidate(&r.Candidates[i])
 	}
 }
 
-func names(n check.Names) string {
+func (p *printer) names(n check.Names) string {
+	addresses := strings.Join(n.Addresses, ", ")
 	switch {
 	case len(n.Addresses) == 0:
-		return "no address found"
+		return p.say("names.none")
 	case n.LoopbackOnly:
-		return strings.Join(n.Addresses, ", ") + ", which is this machine itself"
+		return p.say("names.self", "addresses", addresses)
 	}
-	return strings.Join(n.Addresses, ", ") + ", found in " + took(n.ElapsedMS)
-}
-
-func security(mode explain.TLSMode) string {
-	if mode == explain.Implicit {
-		return "implicit TLS"
-	}
-	return "STARTTLS"
+	return p.say("names.found", "addresses", addresses, "time", took(n.ElapsedMS))
 }
 
 // result is one candidate in a few words.
-func result(c *check.Candidate, works bool) string {
+func (p *printer) result(c *check.Candidate, way *explain.Candidate) string {
 	switch {
 	case c.Trouble != nil:
 		return c.Trouble.Title
 	case c.Result == check.SignedIn:
-		return "works, signed in"
-	case works:
-		return "works"
+		return p.say("table.signed_in")
+	case way != nil:
+		return p.say("table.works")
 	}
-	return "ready, but no login was tried here: it is the same account"
+	return p.say("table.same_account")
 }
 
-func printCandidate(out *bytes.Buffer, c *check.Candidate) {
-	fmt.Fprintln(out, c.String())
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func (p *printer) candidate(c *check.Candidate) {
+	fmt.Fprintln(p, c.String())
+	table := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
+	row := func(label, text string) { fmt.Fprintf(table, "  %s\t%s\n", label, text) }
 	var steps []string
 	for _, s := range c.Steps {
-		step := string(s.Stage) + " " + took(s.ElapsedMS)
+		text := "facts.step"
 		if s.Failed {
-			step += " failed"
+			text = "facts.step_failed"
 		}
-		steps = append(steps, step)
+		steps = append(steps, p.say(text, "stage", string(s.Stage), "time", took(s.ElapsedMS)))
 	}
-	fmt.Fprintf(table, "  steps\t%s\n", strings.Join(steps, ", "))
+	row(p.say("facts.steps"), strings.Join(steps, ", "))
 	if c.TLSVersion != "" {
-		fmt.Fprintf(table, "  encryption\t%s\n", c.TLSVersion)
+		row(p.say("facts.encryption"), c.TLSVersion)
 	}
 	if x := c.Certificate; x != nil {
-		fmt.Fprintf(table, "  certificate\tfor %s\n", strings.Join(x.Names, ", "))
-		fmt.Fprintf(table, "  \tissued by %s\n", x.Issuer)
-		fmt.Fprintf(table, "  \tvalid %s to %s\n", x.NotBefore.Format(time.DateOnly), x.NotAfter.Format(time.DateOnly))
+		row(p.say("facts.certificate"), p.say("facts.names", "names", strings.Join(x.Names, ", ")))
+		row("", p.say("facts.issuer", "issuer", x.Issuer))
+		row("", p.say("facts.dates", "from", x.NotBefore.Format(time.DateOnly), "until", x.NotAfter.Format(time.DateOnly)))
 		if x.EndsSoon {
-			fmt.Fprintf(table, "  warning\tthe certificate ends in %d days and was not renewed yet; if it is yours to renew, do it now\n",
-				int(time.Until(x.NotAfter).Hours()/24))
+			days := strconv.Itoa(int(time.Until(x.NotAfter).Hours() / 24))
+			row(p.say("machine.warning"), p.say("facts.ends_soon", "days", days))
 		}
 	}
 	if c.TLSVersion != "" {
-		fmt.Fprintf(table, "  login\t%s\n", orNone(c.Auth))
+		row(p.say("facts.login"), p.list(c.Auth))
 		if c.Size > 0 {
-			fmt.Fprintf(table, "  size\tup to %s\n", megabytes(c.Size))
+			row(p.say("facts.size"), p.size(c.Size))
 		}
-		fmt.Fprintf(table, "  offers\t%s\n", orNone(c.Extensions))
+		row(p.say("facts.offers"), p.list(c.Extensions))
 	}
 	_ = table.Flush()
-	out.WriteString("\n")
+	p.WriteString("\n")
 }
 
-func orNone(words []string) string {
+func (p *printer) list(words []string) string {
 	if len(words) == 0 {
-		return "none offered"
+		return p.say("facts.none")
 	}
-	return strings.Join(words, " ")
+	return explain.Printable(cut(strings.Join(words, " ")))
 }
 
 // took is a time as people read it.
@@ -162,9 +149,9 @@ func took(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
 }
 
-func megabytes(octets int64) string {
+func (p *printer) size(octets int64) string {
 	if octets < 1_000_000 {
-		return fmt.Sprintf("%d octets", octets)
+		return p.say("facts.octets", "n", strconv.FormatInt(octets, 10))
 	}
-	return fmt.Sprintf("%d MB", octets/1_000_000)
+	return p.say("facts.megabytes", "n", strconv.FormatInt(octets/1_000_000, 10))
 }

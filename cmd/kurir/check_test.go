@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -132,6 +133,7 @@ func TestCheckJSON(t *testing.T) {
 	}
 	var got struct {
 		OK        bool
+		Summary   string
 		Upstreams []struct {
 			Host       string
 			Candidates []struct {
@@ -163,7 +165,31 @@ func TestCheckJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
+	if got.Summary != "The way in works, but the test mail was refused." {
+		t.Errorf("summary %q", got.Summary)
+	}
 	if f := got.Upstreams[0].Failure; code != 1 || got.OK || f == nil || f.Cause != "recipient.unknown" || f.Title == "" || f.Fix == "" || !f.Permanent {
 		t.Errorf("refused: exit code %d, %+v", code, f)
+	}
+}
+
+// With log.language = "id" a person reads Indonesian from the first line to
+// the last, while scripts read the same names.
+func TestCheckIndonesian(t *testing.T) {
+	config := checkConfig(t, provider(t), checkPassword, "[log]\nlanguage = \"id\"")
+	out, code := runCheck(t, "--config", config, "--send", "admin@example.org")
+	for _, w := range []string{
+		"yaitu mesin ini sendiri", "hasil", "berfungsi, login berhasil", "langkah", "diterbitkan oleh", "sampai 50 MB", "tawaran",
+		"Mesin ini", "oke", "bebas", "yang boleh menyerahkan email", "jam", "Email percobaan dari app@example.com", "\nEmail akan terkirim lewat localhost:",
+	} {
+		if !strings.Contains(out, w) {
+			t.Errorf("%q is missing", w)
+		}
+	}
+	if english := regexp.MustCompile(`(?i)\b(the|is|works|found|valid|free|went|would|programs)\b`).FindAllString(out, -1); code != 0 || len(english) > 0 {
+		t.Errorf("exit code %d, English words %v", code, english)
+	}
+	if out, code = runCheck(t, "--config", config, "--json"); code != 0 || !strings.Contains(out, `"result":"signed in"`) || !strings.Contains(out, `"result":"ok"`) || !strings.Contains(out, `"summary":"Email akan`) {
+		t.Errorf("--json: exit code %d", code)
 	}
 }

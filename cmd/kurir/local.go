@@ -1,8 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -27,126 +28,143 @@ const (
 
 // A finding is one thing that was looked at on this machine.
 type finding struct {
-	What   string `json:"what"` // the key of the configuration, or "clock"
+	What   string `json:"what"` // the key of the configuration, "config" or "clock"
 	Result mark   `json:"result"`
 	Text   string `json:"text"`
 }
 
 // lookAround looks at everything that is not the provider's.
-func lookAround(c *config.Config, reports []*check.Report) []finding {
+func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, w words) []finding {
 	var found []finding
-	for _, w := range c.Warnings {
-		found = append(found, finding{"config", doubt, w.String()})
+	for _, warning := range c.Warnings {
+		if !strings.HasPrefix(warning.Key, "listen.") { // those are looked at below
+			found = append(found, finding{"config", doubt, warning.String()})
+		}
 	}
 	running := false
 	for _, addr := range c.Listen.SMTP {
-		f, ours := address(addr)
+		f, ours := listenOn(ctx, addr, w)
 		found, running = append(found, f), running || ours
 	}
-	return append(found, whoMayConnect(c.Listen), spoolDir(c, running), clock(reports))
+	system := os.DirFS("/")
+	return append(found, whoMayConnect(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
 }
 
-// address looks whether Kurir can listen there, or does already.
-func address(addr string) (f finding, ours bool) {
-	f = finding{"listen.smtp", fine, addr + " is free"}
+// listenOn looks whether Kurir can listen there, or does already.
+func listenOn(ctx context.Context, addr string, w words) (f finding, ours bool) {
+	f = finding{What: "listen.smtp", Result: wrong}
 	err := relay.TryListen(addr)
 	if err == nil {
+		f.Result, f.Text = fine, w.say("listen.free", "addr", addr)
 		return f, false
 	}
-	f.Result, f.Text = wrong, strings.TrimPrefix(err.Error(), "listen.smtp: ")
-	var taken *relay.ListenError
-	errors.As(err, &taken)
+	failed := &relay.ListenError{Addr: addr, Err: err}
+	errors.As(err, &failed)
 	switch {
-	case taken.Taken() && strings.HasPrefix(taken.Holder, "kurir "):
-		return finding{"listen.smtp", fine, fmt.Sprintf("%s is held by %s: Kurir is running", addr, taken.Holder)}, true
-	case taken.Taken() && taken.Holder == "":
-		// Who holds it can be hidden, as a service is from other users.
-		f.Result, f.Text = doubt, f.Text+". If it is Kurir itself that is running, all is well"
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM),
-		errors.Is(err, syscall.EAFNOSUPPORT), strings.HasPrefix(addr, "["):
-		f.Result = doubt // the service may have rights that we lack, and without IPv6 the others do
+	case failed.Taken():
+		return taken(ctx, failed, w)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		f.Result, f.Text = doubt, w.say("listen.rights", "addr", addr) // the service may have them
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		f.Text = w.say("listen.not_ours", "addr", addr)
+	default:
+		f.Text = w.say("listen.other", "addr", addr, "error", failed.Err.Error())
+	}
+	if f.Result == wrong && strings.HasPrefix(addr, "[") {
+		f.Result = doubt // without IPv6, Kurir goes on with the other addresses
 	}
 	return f, false
 }
 
 // whoMayConnect says listen.allow in words.
-func whoMayConnect(l config.Listen) finding {
-	f := finding{What: "listen.allow", Result: fine}
+func whoMayConnect(l config.Listen, system fs.FS, w words) finding {
 	reachable := false
 	for _, addr := range l.SMTP {
 		host, _, _ := net.SplitHostPort(addr)
 		ip, err := netip.ParseAddr(host)
 		reachable = reachable || (err != nil || !ip.Unmap().IsLoopback()) && host != "localhost"
 	}
-	var words []string
-	beyond := false
-	for _, a := range l.Allow {
-		word, local := allowed(a)
-		words, beyond = append(words, word), beyond || !local
+	var who []string
+	beyond, world := false, false
+	for _, entry := range l.Allow {
+		p, _ := netip.ParsePrefix(entry)
+		ip, _ := netip.ParseAddr(entry)
+		local := entry == "loopback" || p.IsValid() && p.Addr().IsLoopback() || ip.IsValid() && ip.Unmap().IsLoopback()
+		beyond = beyond || !local
+		switch {
+		case entry == "loopback", entry == "private", entry == "subnet":
+			entry = w.say("allow." + entry)
+		case p.IsValid() && p.Bits() == 0:
+			entry, world = w.say("allow.world", "net", entry), true
+		}
+		who = append(who, entry)
 	}
-	f.Text = "who may hand in mail: " + strings.Join(words, ", ")
+	say := func(result mark, name string) finding {
+		text := w.say("allow.who", "who", strings.Join(who, ", "))
+		return finding{"listen.allow", result, w.say(name, "text", text)}
+	}
 	switch {
+	case !reachable && inContainer(system):
+		return say(fine, "allow.container")
 	case !reachable:
-		f.Text += "; only this machine can reach the addresses"
+		return say(fine, "allow.local")
+	case world:
+		return say(doubt, "allow.open")
 	case beyond:
-		f.Text += "; that is beyond this machine, so nobody else should be in those networks"
-	default:
-		f.Text += "; other machines reach the port, and are refused"
+		return say(doubt, "allow.beyond")
 	}
-	return f
+	return say(fine, "allow.refused")
 }
 
-// allowed says one entry in words, and whether it is for this machine only.
-func allowed(entry string) (words string, local bool) {
-	switch entry {
-	case "loopback":
-		return "programs on this machine", true
-	case "private":
-		return "every private network (10.x, 172.16–31.x, 192.168.x and their like)", false
-	case "subnet":
-		return "the networks that this machine is in", false
+// inContainer tells whether this is one, by the marks that Docker, Podman and
+// Kubernetes leave.
+func inContainer(system fs.FS) bool {
+	for _, file := range []string{".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io"} {
+		if _, err := fs.Stat(system, file); err == nil {
+			return true
+		}
 	}
-	if ip, err := netip.ParseAddr(entry); err == nil {
-		return entry, ip.Unmap().IsLoopback()
-	}
-	p, err := netip.ParsePrefix(entry)
-	if err == nil && p.Bits() == 0 {
-		return entry + " (the whole world)", false
-	}
-	return entry, err == nil && p.Addr().IsLoopback()
+	return false
 }
 
 // spoolDir looks whether mail could be kept, for how long, and who could do it.
-func spoolDir(c *config.Config, running bool) finding {
+func spoolDir(c *config.Config, running bool, system fs.FS, w words) finding {
 	dir, direct := c.Spool.Dir, c.Delivery.Mode == "direct"
+	say := func(result mark, name string, pairs ...string) finding {
+		return finding{"spool.dir", result, w.say(name, append(pairs, "dir", dir)...)}
+	}
 	ephemeral, err := spool.Probe(dir)
+	_, noSystemd := fs.Stat(system, "run/systemd/system") // sd_booted(3)
 	switch {
 	case err == nil && ephemeral != "" && !direct:
-		return finding{"spool.dir", doubt, fmt.Sprintf("%s is on %s, which does not outlive a restart of the machine or container; put it on a disk or volume, or use delivery.mode = \"direct\"", dir, ephemeral)}
+		return say(doubt, "spool.ephemeral", "disk", ephemeral)
+	case err == nil && os.Geteuid() == 0 && noSystemd == nil:
+		return say(fine, "spool.root")
 	case err == nil:
-		return finding{"spool.dir", fine, dir + " can be written"}
+		return say(fine, "spool.fine")
 	case running && errors.Is(err, os.ErrPermission):
-		return finding{"spool.dir", fine, dir + " belongs to the Kurir that is running"}
+		return say(fine, "spool.running")
 	case direct && (errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS)):
-		return finding{"spool.dir", fine, fmt.Sprintf("%s cannot be written; delivery.mode = \"direct\" uses %s then", dir, os.TempDir())}
+		return say(fine, "spool.direct", "temp", os.TempDir())
 	}
-	return finding{"spool.dir", wrong, fmt.Sprintf("%s cannot be written: %v. Set state_dir or spool.dir to a directory that this user may write, or check as the user that Kurir runs as", dir, err)}
+	return say(wrong, "spool.wrong", "error", err.Error())
 }
 
 // clock compares our time with the dates of the certificates, the only other
 // clock that was seen.
-func clock(reports []*check.Report) finding {
+func clock(reports []*check.Report, w words) finding {
 	now := time.Now()
-	f := finding{"clock", fine, "it is " + now.UTC().Format("2006-01-02 15:04") + " UTC here"}
+	say := func(result mark, name string, pairs ...string) finding {
+		return finding{"clock", result, w.say(name, append(pairs, "time", now.UTC().Format("2006-01-02 15:04"))...)}
+	}
+	f := say(fine, "clock.time")
 	for _, r := range reports {
 		if r.ClockSuspect {
-			f.Result = doubt
-			f.Text += ", when no certificate of " + r.Host + " is valid: the clock may be wrong"
-			return f
+			return say(doubt, "clock.suspect", "host", r.Host)
 		}
 		for _, c := range r.Candidates {
 			if c.Certificate != nil && now.After(c.Certificate.NotBefore) && now.Before(c.Certificate.NotAfter) {
-				f.Text = "it is " + now.UTC().Format("2006-01-02 15:04") + " UTC here, which fits the certificates"
+				f = say(fine, "clock.fits")
 			}
 		}
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"kurir/relay"
+)
+
+// mailServers are those that systems come with: the name of the process that
+// listens, what the greeting has, and the service to stop.
+var mailServers = []struct{ process, program, unit string }{
+	{"master", "Postfix", "postfix"},
+	{"exim4", "Exim", "exim4"},
+	{"exim", "Exim", "exim"},
+	{"sendmail-mta", "Sendmail", "sendmail"},
+	{"sendmail", "Sendmail", "sendmail"},
+	{"smtpd", "OpenSMTPD", "opensmtpd"},
+}
+
+// systemd is how relay.ListenError names the service manager.
+const systemd = "systemd (process 1)"
+
+// taken says who has an address, and what to do about it. What the system
+// hides, the greeting of an SMTP server may tell.
+func taken(ctx context.Context, e *relay.ListenError, w words) (f finding, ours bool) {
+	_, port, _ := net.SplitHostPort(e.Addr)
+	say := func(result mark, name string, pairs ...string) finding {
+		pairs = append(pairs, "addr", e.Addr, "port", port, "holder", e.Holder)
+		return finding{"listen.smtp", result, w.say(name, pairs...)}
+	}
+	process, _, _ := strings.Cut(e.Holder, " (")
+	switch {
+	case e.Holder == systemd:
+		return say(fine, "listen.systemd"), true
+	case process == "kurir":
+		return say(fine, "listen.kurir"), true
+	case e.Holder != "":
+		for _, s := range mailServers {
+			if process == s.process {
+				return say(wrong, "listen.service", "program", s.program, "unit", s.unit), false
+			}
+		}
+		return say(wrong, "listen.program"), false
+	}
+	greeting, kurir := greetingOf(ctx, e.Addr)
+	if kurir {
+		return say(fine, "listen.answers"), true
+	}
+	for _, s := range mailServers {
+		if strings.Contains(greeting, s.program) {
+			e.Holder = greeting
+			return say(wrong, "listen.service", "program", s.program, "unit", s.unit), false
+		}
+	}
+	if greeting != "" {
+		return say(wrong, "listen.server", "greeting", greeting), false
+	}
+	return say(doubt, "listen.unknown"), false
+}
+
+// What it takes to ask who listens.
+const (
+	askTime   = 5 * time.Second
+	askOctets = 4 << 10
+
+	// kurirHelp begins the answer to HELP of no other server.
+	kurirHelp = "214 2.0.0 A relay for the apps of this host"
+)
+
+// greetingOf is how an SMTP server on this machine greets, and whether it is
+// Kurir; "" if none does.
+func greetingOf(ctx context.Context, addr string) (greeting string, kurir bool) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", false
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	dialer := net.Dialer{Timeout: askTime}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return "", false
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetDeadline(time.Now().Add(askTime)) // a connection that cannot have one fails to be read
+	r := bufio.NewReader(io.LimitReader(conn, askOctets))
+	line := func() string {
+		for {
+			text, err := r.ReadString('\n')
+			if err != nil || len(text) < 4 || text[3] != '-' {
+				return strings.TrimSpace(text)
+			}
+		}
+	}
+	greeting = line()
+	if !strings.HasPrefix(greeting, "220 ") {
+		return "", false // no SMTP server, or one that does not want to talk
+	}
+	fmt.Fprint(conn, "HELP\r\nQUIT\r\n")
+	return greeting, strings.HasPrefix(line(), kurirHelp)
+}

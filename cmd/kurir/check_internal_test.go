@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+
+	"kurir/relay"
+	"kurir/relay/config"
+	"kurir/relay/maillog"
+	"kurir/upstream"
+	"kurir/upstream/check"
+	"kurir/upstream/explain"
+	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
+)
+
+// A text that is missing in one language would be an empty line there, and
+// one that nobody says is left over.
+func TestCheckWords(t *testing.T) {
+	var source strings.Builder
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	english, indonesian := checkWords(explain.English), checkWords(explain.Indonesian)
+	for _, m := range regexp.MustCompile(`\bsay\((?:[a-z]+, )?"([a-z]+)\.([a-z_]+)"`).FindAllStringSubmatch(source.String(), -1) {
+		if english[m[1]][m[2]] == "" {
+			t.Errorf("%s.%s is said, and is no text", m[1], m[2])
+		}
+	}
+	braces := func(text string) []string {
+		found := regexp.MustCompile(`\{[a-z]+\}`).FindAllString(text, -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	for section, texts := range english {
+		if len(texts) != len(indonesian[section]) {
+			t.Errorf("%s: %d texts in English, %d in Indonesian", section, len(texts), len(indonesian[section]))
+		}
+		for name, text := range texts {
+			if other := indonesian[section][name]; other == "" || !slices.Equal(braces(text), braces(other)) {
+				t.Errorf("%s.%s: %q, %q", section, name, text, other)
+			}
+			if !strings.Contains(source.String(), `"`+section+"."+name+`"`) && !strings.Contains(source.String(), `"`+name+`"`) {
+				t.Errorf("%s.%s: nobody says it", section, name)
+			}
+		}
+	}
+}
+
+// What a server says can be of any length and turn a terminal upside down.
+func TestSay(t *testing.T) {
+	w := words{"a": {"b": "it says {words}"}}
+	if got := w.say("a.b", "words", "x\n\x1b[2J\u202e\u2028\u009b{words}"); strings.ContainsAny(got, "\n\x1b\u202e\u2028\u009b") || !strings.HasPrefix(got, "it says x") {
+		t.Errorf("%q", got)
+	}
+	if got := w.say("a.b", "words", strings.Repeat("ü", 10*mostShown)); len(got) > mostShown+50 {
+		t.Errorf("%d octets", len(got))
+	}
+}
+
+// Nor may a server fill the screen with its reply.
+func TestPrintBounded(t *testing.T) {
+	long := strings.Repeat("go away ", 100_000)
+	all := &checkup{Upstreams: []*check.Report{{
+		Trouble: &check.Trouble{Details: "It refuses.\n  reply:  554 " + long + "\n  do:     Ask it.\n"},
+		Sent:    &check.Sent{Reply: long},
+	}}}
+	var out strings.Builder
+	if err := all.print(&out, checkWords(explain.English)); err != nil || out.Len() > 3*mostShown || !strings.Contains(out.String(), "\n  do:     Ask it.\n") {
+		t.Errorf("%d octets: %v", out.Len(), err)
+	}
+}
+
+// Whoever holds the port decides what is to be done: nothing if it is Kurir,
+// by itself or by systemd for it, else stop that program.
+func TestTaken(t *testing.T) {
+	postfix := upstreamtest.Sandbox(t, sandbox.Options{})
+	greeting := func(r string) sandbox.Behaviour {
+		return sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageGreeting: {Reply: r}}}
+	}
+	addr := postfix.STARTTLS().String()
+	cases := []struct {
+		holder string
+		says   sandbox.Behaviour
+		result mark
+		ours   bool
+		want   string
+	}{
+		{holder: "systemd (process 1)", result: fine, ours: true, want: "kurir.socket"},
+		{holder: "kurir (process 12)", result: fine, ours: true, want: "Kurir is running"},
+		{holder: "master (process 12)", result: wrong, want: "taken by Postfix (seen as \"master (process 12)\"): stop it with \"systemctl disable --now postfix\""},
+		{holder: "docker-proxy (process 12)", result: wrong, want: "docker-proxy (process 12): stop that program"},
+		{says: greeting("220 mx.example.org ESMTP Postfix (Debian)"), result: wrong, want: "disable --now postfix"},
+		{says: greeting("220 mx.example.org ESMTP"), result: wrong, want: "says \"220 mx.example.org ESMTP\""},
+		{says: greeting("220-mx.example.org\n220 ESMTP Exim 4.98"), result: wrong, want: "disable --now exim4"},
+		{says: greeting("554 5.7.1 192.0.2.1 may not use this relay"), result: doubt, want: "cannot be seen by this user"},
+		{says: sandbox.Behaviour{Protocol: sandbox.HTTP}, result: doubt, want: "cannot be seen by this user"},
+		{says: sandbox.Behaviour{Closed: true}, result: doubt, want: "cannot be seen by this user"},
+	}
+	for _, c := range cases {
+		if err := postfix.Set(c.says); err != nil {
+			t.Fatal(err)
+		}
+		e := &relay.ListenError{Addr: addr, Holder: c.holder, Err: syscall.EADDRINUSE}
+		f, ours := taken(t.Context(), e, checkWords(explain.English))
+		if f.Result != c.result || ours != c.ours || !strings.Contains(f.Text, c.want) {
+			t.Errorf("%s: %+v, ours %v", c.holder, f, ours)
+		}
+	}
+}
+
+// Where the system hides who listens, a Kurir is known by its words.
+func TestTakenByKurir(t *testing.T) {
+	c := config.Default()
+	c.StateDir = t.TempDir()
+	c.Spool.Dir = filepath.Join(c.StateDir, "spool")
+	c.Listen.SMTP = []string{"127.0.0.1:0"}
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
+	r, err := relay.New(relay.Options{
+		Config: &c, Log: maillog.New(t.Output(), maillog.Options{Format: "json"}),
+		Sandbox: &upstream.Options{Host: "localhost", Candidates: s.Candidates(), RootCAs: s.Pool(), Username: "sandbox", Password: "sandbox"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	e := &relay.ListenError{Addr: r.Addrs()[0].String(), Err: syscall.EADDRINUSE}
+	if f, ours := taken(t.Context(), e, checkWords(explain.English)); f.Result != fine || !ours {
+		t.Errorf("%+v, ours %v", f, ours)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Who can send mail in our name must be plain to whoever reads it, above all
+// when it is everybody; and a container is a machine of its own.
+func TestWhoMayConnect(t *testing.T) {
+	inside := fstest.MapFS{"run/.containerenv": {}}
+	cases := []struct {
+		smtp, allow string
+		system      fstest.MapFS
+		result      mark
+		want        string
+	}{
+		{"127.0.0.1:25", "loopback", nil, fine, "only this machine"},
+		{"127.0.0.1:25", "private", nil, fine, "only this machine"},
+		{"127.0.0.1:25", "loopback", inside, fine, "Kubernetes pod"},
+		{"0.0.0.0:25", "loopback", inside, fine, "are refused"},
+		{"0.0.0.0:25", "private", inside, doubt, "Every machine there"},
+		{"0.0.0.0:25", "192.0.2.0/24", nil, doubt, "Every machine there"},
+		{"[::]:25", "::1", nil, fine, "are refused"},
+		{"0.0.0.0:25", "0.0.0.0/0", nil, doubt, "an open relay"},
+		{"[::]:25", "::/0", nil, doubt, "an open relay"},
+		{"mail.example.org:25", "127.0.0.0/8", nil, fine, "are refused"},
+	}
+	for _, c := range cases {
+		f := whoMayConnect(config.Listen{SMTP: []string{c.smtp}, Allow: []string{c.allow}}, c.system, checkWords(""))
+		if f.Result != c.result || !strings.Contains(f.Text, c.want) {
+			t.Errorf("%s, %s: %+v", c.smtp, c.allow, f)
+		}
+	}
+}
+
+// The last line is what people act on, so it must not blame the way in for
+// the test mail, nor all smart hosts for one.
+func TestSummary(t *testing.T) {
+	works := func(host string) *check.Report {
+		return &check.Report{Host: host, OK: true, Way: &explain.Candidate{Host: host, Port: 587, TLS: explain.STARTTLS}}
+	}
+	failed := func(host string, v explain.Verdict, c explain.Cause) *check.Report {
+		return &check.Report{Host: host, Trouble: &check.Trouble{Verdict: v, Cause: c}}
+	}
+	unsent := func(v explain.Verdict, c explain.Cause) *check.Report {
+		r := failed("a", v, c)
+		r.Way = works("a").Way
+		return r
+	}
+	cases := []struct {
+		reports []*check.Report
+		local   mark
+		ok      bool
+		want    string
+	}{
+		{[]*check.Report{works("a")}, doubt, true, "Mail would go out over a:587 STARTTLS."},
+		{[]*check.Report{works("a"), works("b")}, fine, true, "Mail would go out over 1. a:587 STARTTLS and 2. b:587 STARTTLS."},
+		{[]*check.Report{works("a"), failed("b", explain.Hold, explain.AuthRejected)}, fine, false, "Mail would go out over 1. a:587 STARTTLS, but not over 2. b."},
+		{[]*check.Report{failed("a", explain.Hold, explain.AuthRejected)}, fine, false, "Mail would not go out."},
+		{[]*check.Report{failed("a", explain.Retry, explain.ConnectTimeout)}, wrong, false, "Mail would not go out."},
+		{[]*check.Report{works("a")}, wrong, false, "The provider would take mail"},
+		{[]*check.Report{unsent(explain.Retry, explain.Greylisted)}, fine, false, "The way in works, but the test mail was not taken yet. Try again later."},
+		{[]*check.Report{works("a"), unsent(explain.Retry, explain.ServerBusy)}, fine, false, "The way in works, but the test mail was not taken yet."},
+		{[]*check.Report{unsent(explain.Return, explain.RecipientUnknown)}, fine, false, "The way in works, but the test mail was refused."},
+		{[]*check.Report{unsent(explain.Retry, explain.DeliveryUncertain)}, fine, false, "only its mailbox can tell"},
+		{[]*check.Report{unsent(explain.Hold, explain.LimitQuota)}, fine, false, "Mail would not go out."},
+	}
+	for _, c := range cases {
+		all := &checkup{Upstreams: c.reports, Local: []finding{{Result: c.local}}}
+		if all.conclude(checkWords(explain.English)); all.OK != c.ok || !strings.Contains(all.Summary, c.want) {
+			t.Errorf("ok %v, %q; want %q", all.OK, all.Summary, c.want)
+		}
+	}
+}
