@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"kurir/upstream/discover"
 	"kurir/upstream/explain"
 	"kurir/upstream/provider"
 )
@@ -21,31 +17,25 @@ import (
 // maxExplain bounds what is read from standard input, in bytes.
 const maxExplain = 4 << 20
 
-// explained is one line of kurir explain --json.
-type explained struct {
-	Cause     explain.Cause   `json:"cause"`
-	Stage     explain.Stage   `json:"stage"`
-	Verdict   explain.Verdict `json:"verdict"`
-	Permanent bool            `json:"permanent"`
-	Provider  string          `json:"provider"`
-	Title     string          `json:"title"`
-	Meaning   string          `json:"meaning"`
-	Fix       string          `json:"fix"`
-}
-
-// asked is what the command line says of the texts.
+// asked is what the command line says of the texts, and what was looked up on
+// the way.
 type asked struct {
 	stage    explain.Stage
 	host     string
-	provider string
+	provider *provider.Provider
 	language explain.Language
+
+	near map[string]string // the misspelt hosts seen so far; "" is a host that is none
 }
 
-// hints are what stands beside a text in a log.
+// hints are what stands beside a text.
 type hints struct {
 	stage explain.Stage
-	cause explain.Cause
-	host  string // with or without a port
+	cause explain.Cause // for certain
+	guess explain.Cause // if the text does not tell
+	host  string
+	port  int
+	tls   explain.TLSMode
 }
 
 // explainTexts says what SMTP replies and error lines mean.
@@ -58,51 +48,82 @@ func explainTexts(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	name := flags.String("provider", "", "the provider's `NAME`")
 	language := flags.String("language", string(explain.English), "en or id")
 	asJSON := flags.Bool("json", false, "one JSON object a line")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
+	words, err := parseAnywhere(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	if err != nil {
+		return exitUsage
+	}
+	a := asked{stage: explain.Stage(*stage), host: *host, language: explain.Language(*language), near: map[string]string{}}
+	switch {
+	case a.stage != "" && !slices.Contains(explain.Stages(), a.stage):
+		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no stage %q; use one of %s", *stage, list(explain.Stages())))
+	case !slices.Contains(explain.Languages(), a.language):
+		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no language %q; use one of %s", *language, list(explain.Languages())))
+	case *name != "":
+		if a.provider = provider.ByName(*name); a.provider == nil {
+			_, err := discover.FromProvider(*name, "") // knows which one may be meant
+			return complain(stderr, exitUsage, fmt.Errorf("kurir explain: %w", err))
 		}
-		return exitUsage
 	}
-	a := asked{explain.Stage(*stage), *host, *name, explain.Language(*language)}
-	if a.stage != "" && !slices.Contains(explain.Stages(), a.stage) {
-		fmt.Fprintf(stderr, "kurir explain: there is no stage %q; use one of %s\n", *stage, list(explain.Stages()))
-		return exitUsage
-	}
-	if !slices.Contains(explain.Languages(), a.language) {
-		fmt.Fprintf(stderr, "kurir explain: there is no language %q; use one of %s\n", *language, list(explain.Languages()))
-		return exitUsage
-	}
-	text, single := strings.Join(flags.Args(), " "), true
-	if flags.NArg() == 0 && isTerminal(stdin) {
+	text, single := strings.Join(words, " "), true
+	if len(words) == 0 && isTerminal(stdin) {
 		text = ""
-	} else if flags.NArg() == 0 || text == "-" {
-		data, err := io.ReadAll(io.LimitReader(stdin, maxExplain))
-		if err != nil {
+	} else if len(words) == 0 || text == "-" {
+		single = false
+		if text, err = input(stdin, stderr); err != nil {
 			return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
 		}
-		text, single = string(data), false
 	}
-	failures := a.explain(text, single)
-	if len(failures) == 0 {
+	failures, passages := a.explain(text, single)
+	switch {
+	case passages == 0:
 		fmt.Fprintln(stderr, `kurir explain: there is nothing to explain; give it a reply or an error line, such as kurir explain "535 5.7.8 Bad credentials"`)
 		return exitUsage
+	case len(failures) == 0 && passages == 1:
+		fmt.Fprintln(stderr, "kurir explain: nothing failed here: this says that it went well")
+	case len(failures) == 0:
+		fmt.Fprintln(stderr, "kurir explain: nothing here tells of a failure")
 	}
-	var out bytes.Buffer
-	for i, f := range failures {
-		if *asJSON {
-			writeExplained(&out, f, a.language)
-			continue
-		}
-		if i > 0 {
-			out.WriteByte('\n')
-		}
-		out.WriteString(f.DetailsIn(a.language))
-	}
-	if _, err := stdout.Write(out.Bytes()); err != nil {
+	if err := printExplained(stdout, failures, a.language, *asJSON); err != nil {
 		return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
 	}
 	return exitOK
+}
+
+// parseAnywhere parses flags that may also stand behind the words, and returns
+// the words; behind "--" there are only words.
+func parseAnywhere(flags *flag.FlagSet, args []string) ([]string, error) {
+	var words []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		parsed := len(args) - len(rest)
+		if len(rest) == 0 || parsed > 0 && args[parsed-1] == "--" {
+			return append(words, rest...), nil
+		}
+		words, args = append(words, rest[0]), rest[1:]
+	}
+}
+
+// input reads what is to be explained.
+func input(stdin io.Reader, stderr io.Writer) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(stdin, maxExplain+1))
+	if err != nil {
+		return "", err
+	}
+	text := string(data)
+	if len(text) > maxExplain {
+		text = text[:maxExplain]
+		if end := strings.LastIndexByte(text, '\n'); end >= 0 {
+			text = text[:end] // no half line
+		}
+		fmt.Fprintf(stderr, "kurir explain: that is more than %d MB; only what comes first is explained\n", maxExplain>>20)
+	}
+	return text, nil
 }
 
 func list[T ~string](values []T) string {
@@ -118,154 +139,101 @@ func isTerminal(f *os.File) bool {
 	return err != nil || info.Mode()&os.ModeCharDevice != 0
 }
 
-func writeExplained(out *bytes.Buffer, f *explain.Failure, l explain.Language) {
-	e := f.ExplanationIn(l)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	// Strings and a bool into memory: nothing here can fail.
-	_ = encoder.Encode(explained{
-		Cause: f.Cause, Stage: f.Stage, Verdict: f.Verdict(), Permanent: f.Permanent(), Provider: f.Provider,
-		Title: e.Title, Meaning: e.Meaning, Fix: e.Fix,
-	})
-}
-
-// explain explains all that text holds: JSON objects, replies, error lines. A
-// single text, one from the command line, may go over several lines.
-func (a asked) explain(text string, single bool) []*explain.Failure {
-	if values, ok := jsonValues(text); ok {
-		var failures []*explain.Failure
-		for _, v := range values {
-			if f := a.fromJSON(v); f != nil {
-				failures = append(failures, f)
-			}
-		}
-		return failures
+// explain explains the failures that text tells of, and says how many passages
+// it has. A single text, one from the command line, may go over several lines.
+func (a *asked) explain(text string, single bool) ([]*explain.Failure, int) {
+	passages := read(text)
+	if single && len(passages) > 1 && isOne(text, passages) {
+		passages = []passage{{text: strings.TrimSpace(clip(tidy(text)))}}
 	}
-	lines := parts(text)
-	if single && len(lines) > 1 && !separate(text, lines) {
-		lines = []string{text}
-	}
-	var failures []*explain.Failure
-	for _, line := range lines {
-		if f := a.fromLine(line); f != nil {
-			failures = append(failures, f)
-		}
-	}
-	return failures
-}
-
-// separate tells that lines of one text have nothing to do with each other:
-// each is a reply or an object, and together they are none.
-func separate(text string, lines []string) bool {
-	_, whole := explain.ParseReply(text)
-	return !whole && !slices.ContainsFunc(lines, func(line string) bool {
-		return !anyReply.MatchString(line) && !strings.HasPrefix(line, "{")
-	})
-}
-
-func (a asked) fromLine(line string) *explain.Failure {
-	if values, ok := jsonValues(line); ok && len(values) == 1 {
-		return a.fromJSON(values[0])
-	}
-	return a.one(line, hints{})
-}
-
-var (
-	openReply = regexp.MustCompile(`^\W{0,3}(?:S:\s*)?([2-5]\d\d)-`)
-	anyReply  = regexp.MustCompile(`^\W{0,3}(?:S:\s*)?([2-5]\d\d)([ -]|$)`)
-)
-
-// parts cuts a text into lines and joins those of a reply that go on, "550-"
-// until "550 ", with what was wrapped between them.
-func parts(text string) []string {
 	var (
-		all  []string
-		code string // of the reply that goes on
+		failures []*explain.Failure
+		session  int           // that the last failure was in
+		before   explain.Cause // that it had
 	)
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
+	for _, p := range passages {
+		f := a.passage(p, len(passages) == 1)
+		if f == nil || p.said.session > 0 && p.said.session == session && f.Cause == before {
+			continue // a program says below its transcript once more what the server said
 		}
-		m := anyReply.FindStringSubmatch(line)
-		if code != "" && (m == nil || m[1] == code) {
-			all[len(all)-1] += "\n" + line
-			if m != nil && m[2] != "-" {
-				code = ""
-			}
-			continue
-		}
-		code = ""
-		// Several lines in one, their ends spelled out, are whole already.
-		if o := openReply.FindStringSubmatch(line); o != nil && !strings.Contains(line, `\n`) {
-			code = o[1]
-		}
-		all = append(all, line)
+		session, before = p.said.session, f.Cause
+		failures = append(failures, f)
 	}
-	return all
+	return failures, len(passages)
+}
+
+// isOne tells that several lines on the command line are one text that was
+// wrapped: not a log, and not replies or objects that have nothing to do with
+// each other.
+func isOne(text string, passages []passage) bool {
+	if _, whole := explain.ParseReply(text); whole {
+		return true
+	}
+	replies := 0
+	for _, p := range passages {
+		if p.object != nil || p.said.session > 0 || logPrefix.MatchString(p.text) {
+			return false
+		}
+		if anyReply.MatchString(p.text) {
+			replies++
+		}
+	}
+	return replies < len(passages)
+}
+
+// passage explains one passage, nil if it tells of no failure. Of many, those
+// are left out that nobody can make anything of.
+func (a *asked) passage(p passage, alone bool) *explain.Failure {
+	if p.object != nil {
+		return a.fromJSON(p.object, alone)
+	}
+	if p.text == "" || !alone && !mayTell(p.text) || wentWell(p.text) {
+		return nil
+	}
+	known := hints{stage: p.said.stage}
+	if p.said.server != "" {
+		known.host, known.port = a.where(p.said.server)
+	}
+	f := a.one(p.text, known)
+	if !alone && f.Cause == explain.Unknown && f.Reply == nil && !hasCode(p.text) {
+		return nil
+	}
+	return f
 }
 
 // one explains one text; known is what else was said of it.
-func (a asked) one(text string, known hints) *explain.Failure {
-	stage, host := known.stage, a.host
-	if a.stage != "" {
-		stage = a.stage
-	}
+func (a *asked) one(text string, known hints) *explain.Failure {
 	_, isReply := explain.ParseReply(text)
+	host, port := splitHost(a.host)
 	if host == "" {
-		host = known.host
+		host, port = known.host, known.port
 	}
-	if host == "" && !isReply {
-		host = knownHost(text)
+	switch {
+	case isReply: // what looks like a server in its words is none
+	case host == "":
+		host, port = a.where(text)
+	case port == 0:
+		port = portIn(text)
 	}
-	host, port := splitHost(host)
-	if m := mailPort.FindStringSubmatch(text); port == 0 && m != nil && !isReply {
-		port, _ = strconv.Atoi(m[1]) // digits only, says the pattern
-	}
-	name, p := a.provider, provider.ByHost(host)
-	if a.provider != "" {
-		p = provider.ByName(a.provider)
+	p, name := a.provider, ""
+	if p == nil {
+		p = provider.ByHost(host)
 	}
 	if p != nil {
 		name = p.Name
 	}
+	stage := known.stage
+	if a.stage != "" {
+		stage = a.stage
+	}
 	f := *explain.FromText(text, stage, name)
-	if known.cause != "" {
+	switch {
+	case known.cause != "":
 		f.Cause = known.cause
+	case f.Cause == explain.Unknown && known.guess != "":
+		f.Cause = known.guess
 	}
-	f.Candidate = explain.Candidate{Host: host, Port: port}
-	if p != nil {
-		f.Facts = append(f.Facts, p.Facts()...)
-	} else if nearest := provider.Nearest(host); nearest != "" {
-		f.Facts = append(f.Facts, explain.Fact{Name: explain.FactNearestHost, Value: nearest})
-	}
+	f.Candidate.TLS = known.tls
+	a.locate(&f, host, port, p)
 	return &f
-}
-
-func splitHost(hostPort string) (string, int) {
-	host, service, err := net.SplitHostPort(hostPort)
-	if err != nil {
-		return strings.ToLower(hostPort), 0
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return strings.ToLower(host), 0
-	}
-	return strings.ToLower(host), int(port)
-}
-
-// mailPort finds the port in an error line that names an address.
-var mailPort = regexp.MustCompile(`[\w\]]:(25|465|587|2525|2465|2587|8025)\b`)
-
-var hostName = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}\b`)
-
-// knownHost is the first host in an error line that is a provider's, or
-// nearly: nobody else's name is told from what else looks like one.
-func knownHost(text string) string {
-	for _, host := range hostName.FindAllString(text[:min(len(text), 8<<10)], 20) {
-		if provider.ByHost(host) != nil || provider.Nearest(host) != "" {
-			return host
-		}
-	}
-	return ""
 }

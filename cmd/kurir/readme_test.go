@@ -1,0 +1,124 @@
+package main_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"kurir/relay/config"
+	"kurir/upstream/explain"
+)
+
+// What README.md shows is what people type first and compare with: its
+// examples are run here as they stand.
+func TestReadme(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := indented(string(data))
+	block := func(t *testing.T, start string) string {
+		for _, b := range blocks {
+			if strings.HasPrefix(b, start) {
+				return b
+			}
+		}
+		t.Fatalf("README.md has no example that begins with %q", start)
+		return ""
+	}
+	// run gives what Kurir prints, in a directory that holds kurir.toml.
+	run := func(t *testing.T, toml string, args ...string) string {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "kurir.toml"), []byte(toml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		kurir := exec.Command("kurir", args...)
+		kurir.Dir = dir
+		out, err := kurir.CombinedOutput()
+		if exit, ok := err.(*exec.ExitError); err != nil && (!ok || exit.ExitCode() != 78) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+
+	t.Run("explain", func(t *testing.T) {
+		command, want, _ := strings.Cut(block(t, "$ kurir explain "), "\n")
+		_, line, _ := strings.Cut(strings.TrimSuffix(command, `"`), `"`)
+		if got := run(t, "", "explain", line); got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
+		}
+	})
+	t.Run("held", func(t *testing.T) {
+		shown := regexp.MustCompile(`"(reply|explanation|fix)": "(.*)",\n`).FindAllStringSubmatch(block(t, "{\n  \"level\""), -1)
+		if len(shown) != 3 {
+			t.Fatalf("%q", shown)
+		}
+		got := run(t, "", "explain", "--host", "smtp.example.com", "--stage", "auth", shown[0][2])
+		for sentence := range strings.SplitSeq(shown[1][2]+" "+shown[2][2], ". ") {
+			if !strings.Contains(got, sentence) {
+				t.Errorf("%q is not in:\n%s", sentence, got)
+			}
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		f := explain.Failure{Cause: explain.RecipientUnknown, Recipient: "nobody@example.org"}
+		x, shown := f.Explanation(), block(t, "550-5.1.1 ")
+		if !strings.HasPrefix(shown, "550-5.1.1 "+x.Title+"\n550-5.1.1 "+x.Fix+"\n") {
+			t.Errorf("%q is not in:\n%s", x, shown)
+		}
+	})
+	t.Run("configuration", func(t *testing.T) {
+		whole := block(t, "[upstream]\n")
+		file := filepath.Join(t.TempDir(), "kurir.toml")
+		if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(config.Options{Path: file}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("mistakes", func(t *testing.T) {
+		got := run(t, "[upstream]\nhots = \"smtp.example.com\"\nport = \"587\"\n", "serve", "--config", "kurir.toml")
+		for want := range strings.Lines(block(t, "kurir.toml:2: ")) {
+			if !strings.Contains(got, strings.TrimSpace(want)) {
+				t.Errorf("%q is not in:\n%s", want, got)
+			}
+		}
+	})
+	t.Run("files", func(t *testing.T) { // that are named in commands
+		for _, path := range regexp.MustCompile(`(?:\./cmd/kurir|config\.example\.toml|systemd/kurir\.[a-z*]+)`).FindAllString(string(data), -1) {
+			if found, err := filepath.Glob(filepath.Join("../..", path)); err != nil || len(found) == 0 {
+				t.Errorf("there is no %s", path)
+			}
+		}
+	})
+	t.Run("flags", func(t *testing.T) {
+		for _, m := range regexp.MustCompile(`(?m)^    .*?kurir (init|check|serve|explain) .*$`).FindAllStringSubmatch(string(data), -1) {
+			help, _ := exec.Command("kurir", m[1], "--help").CombinedOutput()
+			for _, flag := range regexp.MustCompile(`--[a-z]+`).FindAllString(m[0], -1) {
+				if !bytes.Contains(help, []byte(flag)) {
+					t.Errorf("kurir %s has no %s:\n%s", m[1], flag, help)
+				}
+			}
+		}
+	})
+}
+
+// indented are the blocks of a Markdown text that are set in by four blanks,
+// without these.
+func indented(text string) (blocks []string) {
+	var b strings.Builder
+	for line := range strings.Lines(text + "\n") {
+		if code, ok := strings.CutPrefix(line, "    "); ok {
+			b.WriteString(code)
+		} else if b.Len() > 0 {
+			blocks = append(blocks, b.String())
+			b.Reset()
+		}
+	}
+	return blocks
+}
