@@ -15,6 +15,7 @@ import (
 	"kurir/relay/config"
 	"kurir/relay/listener"
 	"kurir/relay/maillog"
+	"kurir/relay/notice"
 	"kurir/relay/queue"
 	"kurir/relay/spool"
 	"kurir/upstream"
@@ -50,8 +51,10 @@ type Relay struct {
 	recovery  spool.Recovery
 	scratch   string // a directory that goes with us; "" if there is none
 	queue     *queue.Queue
+	notifier  *notice.Notifier
 	server    *listener.Server
 	listeners []net.Listener
+	door      net.Listener // the control socket; nil if there is none
 
 	mu      sync.Mutex
 	config  *config.Config // as it is now; o.Config is how it began
@@ -76,6 +79,7 @@ const defaultMessageSize = 50_000_000
 func New(o Options) (*Relay, error) {
 	r := &Relay{o: o, config: o.Config, ended: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
+	r.newNotifier()
 	if err := r.open(); err != nil {
 		r.stop()
 		return nil, errors.Join(err, r.close())
@@ -96,6 +100,9 @@ func (r *Relay) open() error {
 		}
 	}
 	if err := r.openSpool(); err != nil {
+		return err
+	}
+	if err := r.openDoor(); err != nil {
 		return err
 	}
 	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
@@ -135,6 +142,9 @@ func (r *Relay) openSpool() (err error) {
 func (r *Relay) close() (err error) {
 	for _, l := range r.listeners {
 		_ = l.Close()
+	}
+	if r.door != nil {
+		_ = r.door.Close()
 	}
 	if r.spool != nil {
 		err = r.spool.Close()
@@ -190,7 +200,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.runHosts()
 	r.mu.Unlock()
+	stopNotifier := r.runNotifier()
 	stopQueue := r.runQueue()
+	stopDoor := r.runDoor()
 	r.tellStart()
 
 	serving := make(chan error, len(r.listeners))
@@ -218,8 +230,10 @@ func (r *Relay) Run(ctx context.Context) error {
 			err = e
 		}
 	}
+	stopDoor()
 	stopQueue()
 	r.stopHosts()
+	stopNotifier() // last, as the others tell it
 	return errors.Join(err, r.close())
 }
 

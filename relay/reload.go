@@ -34,6 +34,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.hosts, r.config = hosts, c
 	r.runHosts()
 	r.queue.Configure(queueSettings(c, hosts.routes))
+	r.notifier.Configure(noticeSettings(c))
 	if before.cancel != nil {
 		before.cancel()
 	}
@@ -54,6 +55,7 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(before.Hostname != now.Hostname, "hostname")
 	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
 	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
+	differs(before.Control.Socket != now.Control.Socket, "control.socket")
 	differs(before.Spool.MaxSize != now.Spool.MaxSize, "spool.max_size")
 	differs(before.Log.Level != now.Log.Level, "log.level")
 	differs(before.Log.Language != now.Log.Language, "log.language")

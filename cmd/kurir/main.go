@@ -37,6 +37,14 @@ usage:
                 [--json] [TEXT | -]
                                 say what a reply or error line means
   kurir init --email ADDRESS    find your provider and write a config; or --provider NAME
+  kurir queue list [--failed]   see what waits, or has failed, and why
+  kurir queue show ID…          all that is known of a message
+  kurir queue retry ID… | --all try it now; without an ID the failed ones
+  kurir queue flush             try everything now, on routes in trouble too
+  kurir queue drop ID… | --all  remove it for good
+                                list, retry and drop take [--failed] [--cause CAUSE]
+                                [--address ADDRESS] [--older TIME], list [--limit N]
+  kurir status                  how the relay is doing; [--json] here and with queue
   kurir version                 print the version
 
 Without --config, $KURIR_CONFIG, ./kurir.toml and /etc/kurir/kurir.toml are
@@ -63,6 +71,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return initConfig(args, os.Stdin, stdout, stderr)
 	case "check":
 		return checkCommand(args, stdout, stderr)
+	case "queue":
+		return queueCommand(args, stdout, stderr)
+	case "status":
+		return statusCommand(args, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "kurir", version())
 		return exitOK

@@ -36,11 +36,16 @@ type Config struct {
 	Listen    Listen     `toml:"listen"`
 	Upstreams []Upstream `toml:"upstream"` // in the order of the file; at least one
 	Delivery  Delivery   `toml:"delivery"`
+	Notify    Notify     `toml:"notify"`
 	Spool     Spool      `toml:"spool"`
 	Log       Log        `toml:"log"`
+	Control   Control    `toml:"control"`
 
 	// File is the file that was read, "" if there was none.
 	File string `toml:"-"`
+
+	// runtimeDir is $RUNTIME_DIRECTORY.
+	runtimeDir string `toml:"-"`
 
 	// Warnings are for the log: what works but is probably not meant.
 	Warnings []Warning `toml:"-"`
@@ -203,8 +208,9 @@ func Default() Config {
 			GiveUpAfter: Duration(5 * day), // RFC 5321, section 4.5.4.1
 			KeepFailed:  Duration(14 * day),
 		},
-		Spool: Spool{Dir: systemStateDir + "/spool"},
-		Log:   Log{Level: "info", Format: "auto", Language: "en"},
+		Notify: defaultNotify(),
+		Spool:  Spool{Dir: systemStateDir + "/spool"},
+		Log:    Log{Level: "info", Format: "auto", Language: "en"},
 	}
 }
 

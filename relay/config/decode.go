@@ -300,6 +300,8 @@ var examples = map[string]any{
 	"hostname":                         "relay.example.com",
 	"listen.max_message_size":          "25MB",
 	"spool.max_size":                   "2GB",
+	"notify.webhook":                   "https://hooks.example.com/…",
+	"notify.command":                   "mail -s Kurir root",
 	"upstream.provider":                "gmail",
 	"upstream.host":                    "smtp.example.com",
 	"upstream.port":                    587,

@@ -265,7 +265,7 @@ func fileProblem(err error) string {
 
 // pathKeys are the settings that are paths, in each upstream and elsewhere.
 var (
-	pathKeys         = []key{{name: "state_dir"}, {section: "spool", name: "dir"}}
+	pathKeys         = []key{{name: "state_dir"}, {section: "spool", name: "dir"}, {section: "control", name: "socket"}}
 	upstreamPathKeys = []string{"password_file", "ca_file", "client_cert", "client_key"}
 )
 
@@ -294,6 +294,9 @@ func (l *loader) places() {
 			dir = filepath.Dir(l.file)
 		}
 		*path = from(dir, *path)
+	}
+	if first, _, _ := strings.Cut(l.env["RUNTIME_DIRECTORY"], ":"); filepath.IsAbs(first) {
+		l.cfg.runtimeDir = first
 	}
 	if !l.given(key{name: "state_dir"}) || l.cfg.StateDir == "" {
 		l.cfg.StateDir = l.stateDir()

@@ -94,7 +94,7 @@ func (l *loader) valueSyntax(k key, value string) (problem, instead string) {
 			show, list = true, true
 		case *Secret:
 		default:
-			show = k.name != "password_command"
+			show = k.name != "password_command" && k.name != "command"
 		}
 	}
 	write := func(text string) string {

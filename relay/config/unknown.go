@@ -13,7 +13,8 @@ var otherNames = map[string]map[string]string{
 		"server": "upstream", "relay": "upstream", "relayhost": "upstream", "smarthost": "upstream",
 		"smtp": "upstream", "mail": "upstream", "upstreams": "upstream",
 		"listener": "listen", "bind": "listen",
-		"queue": "delivery", "logging": "log",
+		"queue": "delivery", "logging": "log", "admin": "control",
+		"notification": "notify", "notifications": "notify", "notice": "notify", "alert": "notify", "alerts": "notify",
 	},
 	"listen": {
 		"address": "smtp", "addr": "smtp", "addresses": "smtp", "bind": "smtp", "host": "smtp",
@@ -27,7 +28,13 @@ var otherNames = map[string]map[string]string{
 		"mechanism": "auth", "ca": "ca_file", "cafile": "ca_file", "from": "senders",
 		"cert": "client_cert", "key": "client_key",
 	},
-	"spool": {"path": "dir", "directory": "dir"},
+	"notify": {
+		"sender": "bounce", "bounces": "bounce", "dsn": "bounce", "notify": "bounce",
+		"url": "webhook", "hook": "webhook", "slack": "webhook", "exec": "command", "script": "command",
+		"interval": "every", "limit": "every",
+	},
+	"spool":   {"path": "dir", "directory": "dir"},
+	"control": {"path": "socket", "unix": "socket"},
 }
 
 // unknown reports a key of the file that there is none of, or a section.

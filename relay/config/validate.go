@@ -18,6 +18,7 @@ func (l *loader) validate() {
 		l.validateUpstream(i)
 	}
 	l.validateDelivery()
+	l.validateNotify()
 	l.checkDir(key{section: "spool", name: "dir"}, c.Spool.Dir)
 	l.checkSize(key{section: "spool", name: "max_size"}, c.Spool.MaxSize, 1e6)
 	if room := c.Spool.MaxSize; room > 0 && c.Listen.MaxMessageSize > room {
@@ -52,11 +53,8 @@ type choices []string
 
 // checkChoice makes the value one of the choices if only its case differs.
 func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[string]string) {
-	for _, choice := range from {
-		if strings.EqualFold(*value, choice) {
-			*value = choice
-			return
-		}
+	if l.chosen(value, from) {
+		return
 	}
 	better := example(k)
 	if meant := otherNames[strings.ToLower(*value)]; meant != "" {

@@ -60,6 +60,7 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 func (l *Log) Failed(m Mail, f *explain.Failure) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(l.explain(f).Title)
+	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f})
 }
 
 // GivenUp tells that recipients will not get the message because it is too old;
@@ -67,6 +68,7 @@ func (l *Log) Failed(m Mail, f *explain.Failure) {
 func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
+	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: age})
 }
 
 // Uncertain tells, after a restart, that a delivery was under way when the

@@ -10,7 +10,8 @@
 // string, so it cannot forge a line.
 //
 // Read Log first, then mail.go (events of a message) and route.go (events of
-// a smart host and of the relay itself).
+// a smart host and of the relay itself). notice.go passes on the few events
+// that a person should be called for.
 package maillog
 
 import (
@@ -36,6 +37,7 @@ type Options struct {
 type Log struct {
 	z        zerolog.Logger
 	language explain.Language
+	tell     func(Notice) // may be nil
 }
 
 // New makes a log that writes to w.

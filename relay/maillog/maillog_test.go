@@ -67,6 +67,9 @@ func TestLinesAreSelfContained(t *testing.T) {
 		{"spool.full", "error", "cause explanation fix error", func(l *maillog.Log) {
 			l.SpoolFull(explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: errors.New("no space")}))
 		}},
+		{"queue.retry", "info", "id uid", func(l *maillog.Log) { l.QueueRetry(1000, "6h0b0hk25jjmm") }},
+		{"queue.drop", "warn", "id uid", func(l *maillog.Log) { l.QueueDrop(1000, "6h0b0hk25jjmm") }},
+		{"queue.flush", "info", "uid messages", func(l *maillog.Log) { l.QueueFlush(1000, 3) }},
 		{"client.rejected", "warn", "client explanation fix", func(l *maillog.Log) { l.ClientRejected("192.0.2.1", "not allowed", "allow it") }},
 	}
 	for _, c := range cases {

@@ -93,6 +93,8 @@ type Spool interface {
 	Done(id spool.ID) error
 	Defer(st *spool.Stored) error
 	Fail(st *spool.Stored) error
+	Revive(id spool.ID) (*spool.Stored, error)
+	RemoveFailed(id spool.ID) error
 	Expire(keep time.Duration) (removed int, err error)
 	Sync() error
 }
@@ -111,6 +113,8 @@ type Queue struct {
 	settings atomic.Pointer[Settings]
 
 	uncertain []spool.ID // on their way when the relay died
+
+	operating sync.Mutex // held while a person changes a message; before mu
 
 	mu       sync.Mutex
 	lanes    []*lane

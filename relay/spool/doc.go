@@ -14,8 +14,9 @@
 // in plain files, for people to look at with ls, less and jq.
 //
 // To read the code: Options, Spool and Open (spool.go), Draft (draft.go), the
-// outcomes Sending, Done, Defer and Fail (outcome.go), and the reading side
-// (stored.go). Below that, record.go has the bytes, journal.go writes them,
+// outcomes Sending, Done, Defer and Fail (outcome.go), what becomes of failed
+// messages (failed.go), and the reading side (stored.go); Look (view.go) reads
+// a spool that another process has. Below that, record.go has the bytes, journal.go writes them,
 // flush.go makes them durable, settle.go gives space back, space.go says when
 // there is none, recovery*.go are Open. disk.go is every call to the system.
 //
@@ -89,6 +90,14 @@
 // already), then the .json, then the directory, then a DONE record and its
 // flush. A message found both in deferred/ and in the journal is the one in
 // deferred/. Fail does the same in failed/, without the DONE.
+//
+// Revive links the .eml from failed/ into deferred/, writes and flushes the
+// .json, then the directory: from here the message waits. Then it is removed
+// from failed/, .json first. If it waits already, for other recipients, a Defer
+// for all of them takes the place of the first part. A message found in both
+// places belongs in both, or a power cut came in between: to revive it again
+// then changes nothing. An .eml alone in deferred/ of a message that failed/ has
+// whole is of a Revive that did not come to its end, and is removed.
 //
 // Sending appends a SENDING record, which is not flushed.
 //

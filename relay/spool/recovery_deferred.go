@@ -53,6 +53,8 @@ func (rec *recovering) readDeferred() error {
 		switch {
 		case rec.index[id] != nil: // Defer did not come to its end
 			rec.disk.remove(eml(rec.dir.deferred, id))
+		case rec.hasFailed(id): // Revive did not come to its end
+			rec.disk.remove(eml(rec.dir.deferred, id))
 		default:
 			rec.setAside(eml(rec.dir.deferred, id), "its json file, which says to whom it goes, is missing")
 		}
@@ -141,4 +143,14 @@ func (rec *recovering) readMetaEntry(id ID) (*entry, error) {
 		return nil, fmt.Errorf("its content has %d octets, and should have %d", fi.size, g.Size)
 	}
 	return g.entry(), nil
+}
+
+// hasFailed tells whether failed/ has a message whole.
+func (rec *recovering) hasFailed(id ID) bool {
+	st, err := rec.LoadFailed(id)
+	if err != nil {
+		return false
+	}
+	fi, err := rec.stat(eml(rec.dir.failed, id))
+	return err == nil && fi.size == st.Size
 }

@@ -91,6 +91,8 @@ type Spool struct {
 
 	streaming atomic.Int64 // octets in drafts that are not committed
 
+	tidying sync.Mutex // held while files in deferred/ are made or removed out of turn; before mu
+
 	mu       sync.Mutex // guards all below, and orders the records of the journal
 	closed   bool
 	last     ID
@@ -276,8 +278,8 @@ func (s *Spool) unlockSync() error {
 	dirty, stuck := s.dirtyDir, s.stuck
 	s.dirtyDir, s.stuck = false, nil
 	err := s.unlockFlush()
-	for _, id := range stuck {
-		err = errors.Join(err, s.removeDeferred(id))
+	if len(stuck) > 0 {
+		err = errors.Join(err, s.removeStuck(stuck))
 	}
 	if dirty || len(stuck) > 0 {
 		if e := s.disk.syncDir(s.dir.deferred); e != nil {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"kurir/relay/control"
+)
+
+// statusCommand is "kurir status".
+func statusCommand(args []string, stdout, stderr io.Writer) int {
+	return ask("kurir status", args, stdout, stderr, (*clerk).status)
+}
+
+func (c *clerk) status(ctx context.Context) int {
+	status, err := c.client.Status(ctx)
+	if errors.Is(err, control.ErrNotRunning) {
+		desk, done, e := c.onFiles(err)
+		if e != nil {
+			return c.fail(e)
+		}
+		defer done()
+		status, err = desk.Status()
+	}
+	if err != nil {
+		return c.fail(err)
+	}
+	if c.asJSON {
+		return c.printJSON(status)
+	}
+	if status.Running {
+		fmt.Fprintf(c.stdout, "Kurir %s runs since %s (process %d)\n", status.Version, moment(status.Started), status.PID)
+	}
+	for _, r := range status.Routes {
+		if r.Trouble == nil {
+			fmt.Fprintf(c.stdout, "%s is open; %s\n", field(r.Name), waits(r.Waiting))
+			continue
+		}
+		c.printTrouble(r)
+	}
+	var facts []string
+	facts = append(facts, waits(status.Waiting)+fmt.Sprintf(" (%d octets)", status.Bytes))
+	if !status.Oldest.IsZero() {
+		facts = append(facts, "the oldest for "+age(status.Oldest))
+	}
+	if status.Failed > 0 {
+		facts = append(facts, count(status.Failed)+" failed for good")
+	}
+	fmt.Fprintln(c.stdout, strings.Join(facts, ", "))
+	return exitOK
+}

@@ -1,0 +1,129 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+
+	"kurir/relay/spool"
+)
+
+// A Client asks a relay over its socket. It keeps no connection.
+type Client struct{ http http.Client }
+
+// ErrNotRunning says that no relay answers on the socket.
+var ErrNotRunning = errors.New("no Kurir runs, or its control socket cannot be reached")
+
+// NewClient makes a client of the relay that answers on the first of the
+// paths where one does.
+func NewClient(paths []string) *Client {
+	return &Client{http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, paths) },
+	}}}
+}
+
+// do asks; the caller closes the answer. Its errors wrap ErrNotRunning, or
+// spool.ErrNotFound, where that is what happened.
+func (c *Client) do(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
+	var b bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&b).Encode(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://kurir/v1/"+path, &b)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(r)
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network) && network.Op == "dial":
+		var where *url.Error // which names a host that is none
+		if errors.As(err, &where) {
+			err = where.Err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
+	case err != nil:
+		return nil, err
+	case res.StatusCode == http.StatusOK:
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	var p problem
+	if err := json.NewDecoder(io.LimitReader(res.Body, requestOctets)).Decode(&p); err != nil {
+		return nil, fmt.Errorf("the relay answers %s", res.Status)
+	}
+	if res.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%w: %s", spool.ErrNotFound, p.Error)
+	}
+	return nil, errors.New(p.Error)
+}
+
+func ask[T any](ctx context.Context, c *Client, method, path string, body any) (v T, err error) {
+	r, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return v, err
+	}
+	defer r.Close()
+	err = json.NewDecoder(r).Decode(&v)
+	return v, err
+}
+
+// Status tells how the relay is doing.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return ask[Status](ctx, c, http.MethodGet, "status", nil)
+}
+
+// Show tells the story of a message. It fails with spool.ErrNotFound.
+func (c *Client) Show(ctx context.Context, id spool.ID) (*Story, error) {
+	return ask[*Story](ctx, c, http.MethodGet, "queue/"+url.PathEscape(id.String()), nil)
+}
+
+// Flush has everything tried now.
+func (c *Client) Flush(ctx context.Context) (Done, error) {
+	return ask[Done](ctx, c, http.MethodPost, "queue/flush", nil)
+}
+
+// Retry has messages tried now; those that have failed wait again.
+func (c *Client) Retry(ctx context.Context, choice Choice) (Done, error) {
+	return ask[Done](ctx, c, http.MethodPost, "queue/retry", choice)
+}
+
+// Drop removes messages for good.
+func (c *Client) Drop(ctx context.Context, choice Choice) (Done, error) {
+	return ask[Done](ctx, c, http.MethodPost, "queue/drop", choice)
+}
+
+// List gives the messages that fit, oldest first, as the relay sends them.
+func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		r, err := c.do(ctx, http.MethodPost, "queue/list", f)
+		if err != nil {
+			yield(Message{}, err)
+			return
+		}
+		defer r.Close()
+		for lines := json.NewDecoder(r); ; {
+			var m Message
+			err := lines.Decode(&m)
+			switch {
+			case err == io.EOF:
+				return
+			case err == nil && m.ID == 0: // a problem
+				err = errors.New(m.Error)
+			}
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"kurir/relay/maillog"
+	"kurir/relay/spool"
+	"kurir/upstream/explain"
+)
+
+// Options of a server.
+type Options struct {
+	Queue    Queue
+	Spool    *spool.Spool
+	SpoolDir string
+	Version  string
+	Language explain.Language
+	Log      *maillog.Log
+}
+
+// A Server answers on the socket.
+type Server struct {
+	desk  *Desk
+	queue Queue
+	log   *maillog.Log
+	http  *http.Server
+}
+
+// How long a caller may take to ask, and the most that it may say. An answer
+// takes as long as a slow terminal reads it.
+const (
+	requestTime   = 10 * time.Second
+	requestOctets = 1 << 20
+)
+
+type uidKey struct{}
+
+// NewServer makes a server; Serve runs it.
+func NewServer(o Options) *Server {
+	s := &Server{
+		queue: o.Queue, log: o.Log,
+		desk: &Desk{
+			files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, language: o.Language,
+			status: Status{Running: true, Version: o.Version, PID: os.Getpid(), Started: time.Now(), Spool: o.SpoolDir},
+		},
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/queue/{id}", s.show)
+	mux.HandleFunc("POST /v1/queue/list", s.list)
+	mux.HandleFunc("POST /v1/queue/flush", s.flush)
+	mux.HandleFunc("POST /v1/queue/retry", s.act(s.queue.Retry, s.log.QueueRetry))
+	mux.HandleFunc("POST /v1/queue/drop", s.act(s.queue.Drop, s.log.QueueDrop))
+	s.http = &http.Server{
+		Handler: http.MaxBytesHandler(mux, requestOctets), ReadTimeout: requestTime, IdleTimeout: requestTime,
+		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0), // a caller that goes away is nobody's trouble
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, uidKey{}, peerUID(c))
+		},
+	}
+	return s
+}
+
+// Serve answers who comes to l until Close; then it returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close ends Serve and all connections, and removes the socket.
+func (s *Server) Close() error { return s.http.Close() }
+
+func uid(r *http.Request) int {
+	n, _ := r.Context().Value(uidKey{}).(int)
+	return n
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	code := http.StatusOK
+	if err != nil {
+		code, v = http.StatusInternalServerError, problem{err.Error()}
+		if errors.Is(err, spool.ErrNotFound) {
+			code = http.StatusNotFound
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // who asked has gone, if this fails
+}
+
+// A problem is an answer that tells why there is no other.
+type problem struct {
+	Error string `json:"error"`
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(problem{err.Error()})
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	st, err := s.desk.Status()
+	answer(w, st, err)
+}
+
+func (s *Server) show(w http.ResponseWriter, r *http.Request) {
+	id, err := spool.ParseID(r.PathValue("id"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	story, err := s.desk.Show(id)
+	answer(w, story, err)
+}
+
+// list answers with one JSON object a line; an error in the middle is the last.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	var f Filter
+	if err := json.NewDecoder(r.Body).Decode(&f); err != nil {
+		refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	for m, err := range s.desk.List(f) {
+		if err != nil {
+			_ = out.Encode(problem{err.Error()})
+			return
+		}
+		if out.Encode(m) != nil {
+			return // who asked has seen enough
+		}
+	}
+}
+
+func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
+	n := s.queue.Flush()
+	s.log.QueueFlush(uid(r), n)
+	answer(w, Done{Messages: n}, nil)
+}
+
+// A Choice is what is to be retried or dropped: these, or all that fit.
+type Choice struct {
+	IDs    []spool.ID `json:"ids,omitempty"`
+	All    bool       `json:"all,omitempty"`
+	Filter Filter     `json:"filter"`
+}
+
+// Done is what came of it.
+type Done struct {
+	Messages int      `json:"messages"`
+	Errors   []string `json:"errors,omitempty"` // of the others, at most some
+}
+
+// manyErrors is how many errors are told; a disk that fails has one a message.
+const manyErrors = 20
+
+// act does something to each message of a choice, and has the log tell.
+func (s *Server) act(do func(spool.ID) error, tell func(uid int, id string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var c Choice
+		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+			refuse(w, err)
+			return
+		}
+		if c.All == (len(c.IDs) > 0) {
+			refuse(w, errors.New("name messages, or say all"))
+			return
+		}
+		var done Done
+		each := func(id spool.ID) {
+			err := do(id)
+			switch {
+			case err == nil:
+				done.Messages++
+				tell(uid(r), id.String())
+			case len(done.Errors) < manyErrors:
+				done.Errors = append(done.Errors, err.Error())
+			case len(done.Errors) == manyErrors:
+				done.Errors = append(done.Errors, "and more, such as "+strconv.Quote(err.Error()))
+			}
+		}
+		for _, id := range c.IDs {
+			each(id)
+		}
+		if c.All {
+			for m, err := range s.desk.List(c.Filter) {
+				if err != nil {
+					answer(w, nil, err)
+					return
+				}
+				each(m.ID)
+			}
+		}
+		answer(w, done, nil)
+	}
+}

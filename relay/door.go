@@ -1,0 +1,52 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"kurir/relay/control"
+	"kurir/upstream/explain"
+)
+
+// openDoor makes the control socket at the first path that can be had. Mail
+// flows without one, so only a path that somebody chose must be had.
+func (r *Relay) openDoor() error {
+	c := r.o.Config
+	var errs []error
+	for _, path := range c.ControlSockets() {
+		var err error
+		if r.door, err = control.Listen(path); err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	if c.Control.Socket != "" {
+		return err
+	}
+	r.o.Log.Warning("control.socket", fmt.Sprintf("kurir queue and kurir status will not reach this relay, but mail flows: %v", err))
+	return nil
+}
+
+// runDoor answers on the control socket until stop is called.
+func (r *Relay) runDoor() (stop func()) {
+	if r.door == nil {
+		return func() {}
+	}
+	s := control.NewServer(control.Options{
+		Queue: r.queue, Spool: r.spool, SpoolDir: r.o.Config.Spool.Dir, Version: r.o.Version,
+		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log,
+	})
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := s.Serve(r.door); err != nil && !errors.Is(err, net.ErrClosed) {
+			r.o.Log.Warning("control.socket", err.Error())
+		}
+	})
+	return func() { _ = s.Close(); running.Wait() }
+}
