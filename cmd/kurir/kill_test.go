@@ -3,11 +3,17 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/smtp"
+	"net/textproto"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,14 +22,24 @@ import (
 	"kurir/upstream/sandbox"
 )
 
-// kill -9 at any moment loses nothing that was acknowledged, and what arrives
-// twice was announced (promises P1, P2 and P6). Twenty lives, four apps at
-// once, a provider of our own; the real ones are in TestPeers.
+// kill -9 at any moment, of Kurir and of its provider, loses nothing that was
+// acknowledged, and what arrives twice was announced (promises P1, P2 and P6).
+// A provider of our own is killed by cutting all its connections; the real ones
+// are in TestPeers. KURIR_KILL_ROUNDS asks for more rounds.
 func TestKill(t *testing.T) {
+	const sessions, mailsARound = 100, 200
+	rounds := 10
+	if s := os.Getenv("KURIR_KILL_ROUNDS"); s != "" {
+		var err error
+		if rounds, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, mode := range []string{"queue", "through"} {
 		t.Run(mode, func(t *testing.T) {
-			ctx := within(t, time.Minute)
+			ctx := within(t, time.Duration(rounds)*10*time.Second)
 			provider := startSandbox(t)
+			network := newWire(t, provider.STARTTLS().Port)
 			dir := t.TempDir()
 			ca := filepath.Join(dir, "ca.pem")
 			if err := os.WriteFile(ca, provider.CA(), 0o600); err != nil {
@@ -39,11 +55,12 @@ password = "sandbox"
 ca_file = %q
 [listen]
 smtp = [%q]
+max_connections = 200
 [delivery]
 mode = %q
 retry_min = "1s"
 retry_max = "1s"
-`, provider.STARTTLS().Port, ca, addr, mode))
+`, network.port, ca, addr, mode))
 			s := newScene()
 			relay := newRelay(t, s, "kurir", "serve", "--config", config)
 			if err := relay.start(ctx); err != nil {
@@ -51,17 +68,21 @@ retry_max = "1s"
 			}
 
 			load := &load{scene: s, relay: relay, addr: addr, taken: map[string]bool{}, sent: map[string]int{}}
-			stop := load.start(ctx)
-			const lives, mailsALife = 10, 25
-			for life := 1; life < lives; life++ {
-				want := life * mailsALife
+			stop := load.start(ctx, sessions)
+			for round := 1; round <= rounds; round++ {
+				// A different number each time, so that the kills meet every moment.
+				want := load.accepted() + mailsARound/2 + rand.IntN(mailsARound)
 				if err := s.until(ctx, "apps to get their 250", func() bool { return len(load.taken) >= want }); err != nil {
 					t.Fatal(err)
+				}
+				if round%2 == 0 {
+					network.cut()
 				}
 				relay.kill()
 				if err := relay.start(ctx); err != nil {
 					t.Fatal(err)
 				}
+				network.mend(t)
 			}
 			stop()
 			arrived := func() bool {
@@ -81,6 +102,83 @@ retry_max = "1s"
 			}
 			checkDoubles(t, load, relay.log(), provider.Messages())
 		})
+	}
+}
+
+// A wire leads to a provider, and can be cut.
+type wire struct {
+	port, far int
+
+	mu       sync.Mutex
+	listener net.Listener
+	ends     map[net.Conn]bool
+	running  sync.WaitGroup
+}
+
+func newWire(t *testing.T, far int) *wire {
+	w := &wire{port: freePort(t), far: far, ends: map[net.Conn]bool{}}
+	w.mend(t)
+	t.Cleanup(func() { w.cut(); w.running.Wait() })
+	return w
+}
+
+// mend lets connections through, if it was cut.
+func (w *wire) mend(t *testing.T) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listener != nil {
+		return
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.listener = l
+	w.running.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if far, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", w.far)); err != nil || !w.lay(l, near, far) {
+				near.Close()
+			}
+		}
+	})
+}
+
+// lay joins two ends, unless the wire has been cut since.
+func (w *wire) lay(l net.Listener, near, far net.Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listener != l {
+		far.Close()
+		return false
+	}
+	for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
+		w.ends[pair[0]] = true
+		w.running.Go(func() {
+			_, _ = io.Copy(pair[0], pair[1])
+			pair[0].Close()
+			w.mu.Lock()
+			delete(w.ends, pair[0])
+			w.mu.Unlock()
+		})
+	}
+	return true
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listener == nil {
+		return
+	}
+	w.listener.Close()
+	w.listener = nil
+	for c := range w.ends {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		c.Close()
 	}
 }
 
@@ -114,17 +212,25 @@ type load struct {
 	*scene
 	relay *relayProgram
 	addr  string
+	sizes []int // in octets of content; 1 KB if there are none
 
 	// Under the lock.
 	taken map[string]bool
 	sent  map[string]int // how often the app has begun with a message
+	full  int            // how often it heard of a full disk
+}
+
+func (l *load) accepted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.taken)
 }
 
 // start returns what lets the apps finish their last message.
-func (l *load) start(ctx context.Context) (stop func()) {
+func (l *load) start(ctx context.Context, apps int) (stop func()) {
 	var running sync.WaitGroup
 	enough := make(chan struct{})
-	for app := range 4 {
+	for app := range apps {
 		running.Go(func() {
 			for n := 0; ; n++ {
 				select {
@@ -134,7 +240,7 @@ func (l *load) start(ctx context.Context) (stop func()) {
 				}
 				token := fmt.Sprintf("app%d-%d", app, n)
 				for !l.try(token) {
-					if l.until(ctx, "Kurir", func() bool { return l.relay.up }) != nil {
+					if ctx.Err() != nil || l.until(ctx, "Kurir", func() bool { return l.relay.up }) != nil {
 						return
 					}
 				}
@@ -146,12 +252,22 @@ func (l *load) start(ctx context.Context) (stop func()) {
 
 func (l *load) try(token string) (taken bool) {
 	l.change(func() { l.sent[token]++ })
-	content := "Message-ID: <" + token + "@apps.test>\r\nSubject: load\r\n\r\n" + string(bytes.Repeat([]byte("It works.\r\n"), 100))
-	if l.send(content) != nil {
-		return false
+	size := 1 << 10
+	if len(l.sizes) > 0 {
+		size = l.sizes[rand.IntN(len(l.sizes))]
 	}
-	l.change(func() { l.taken[token] = true })
-	return true
+	const line = "It works.\r\n"
+	err := l.send("Message-ID: <" + token + "@apps.test>\r\nSubject: load\r\n\r\n" + strings.Repeat(line, size/len(line)))
+	var reply *textproto.Error
+	l.change(func() {
+		if errors.As(err, &reply) && reply.Code == 452 {
+			l.full++
+		}
+		if err == nil {
+			l.taken[token] = true
+		}
+	})
+	return err == nil
 }
 
 // send is smtp.SendMail, but what comes after the 250 does not count.
@@ -166,6 +282,10 @@ func (l *load) send(content string) error {
 		return err
 	}
 	defer client.Close()
+	return sendOver(client, content)
+}
+
+func sendOver(client *smtp.Client, content string) error {
 	if err := client.Mail("app@apps.test"); err != nil {
 		return err
 	}

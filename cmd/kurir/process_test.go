@@ -108,7 +108,7 @@ type relayProgram struct {
 
 // newRelay makes a Kurir that is not running. Its environment is that of the
 // test less what would be settings.
-func newRelay(t *testing.T, s *scene, command ...string) *relayProgram {
+func newRelay(t testing.TB, s *scene, command ...string) *relayProgram {
 	t.Helper()
 	p := &relayProgram{scene: s, command: command}
 	for _, v := range os.Environ() {
@@ -218,7 +218,7 @@ func (p *relayProgram) stop() error {
 }
 
 // writeConfig makes a configuration for a relay that keeps all it has in dir.
-func writeConfig(t *testing.T, dir string, settings string) (path string) {
+func writeConfig(t testing.TB, dir string, settings string) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, "kurir.toml")
 	settings = fmt.Sprintf("state_dir = %q\n", filepath.Join(dir, "state")) + settings

@@ -59,7 +59,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	if *inSandbox {
 		return serveSandbox(ctx, o, stdout, stderr)
 	}
-	return runRelay(ctx, o, stderr)
+	return runRelay(ctx, o, *path, stderr)
 }
 
 func loadConfig(ctx context.Context, path string, inSandbox bool) (*config.Config, error) {
@@ -80,12 +80,17 @@ func complain(stderr io.Writer, code int, err error) int {
 	return code
 }
 
-// runRelay runs a relay of o until ctx ends.
-func runRelay(ctx context.Context, o relay.Options, stderr io.Writer) int {
+// runRelay runs a relay of o, which was read from path, until ctx ends.
+func runRelay(ctx context.Context, o relay.Options, path string, stderr io.Writer) int {
+	hangup := hangups()
+	defer signal.Stop(hangup)
 	r, err := relay.New(o)
 	if err != nil {
 		return complain(stderr, exitCodeOf(err), err)
 	}
+	reloads, stop := context.WithCancel(ctx)
+	defer stop()
+	go reloadOn(reloads, hangup, r, o.Log, path)
 	return serveUntil(ctx, r, stderr)
 }
 
