@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // After an error nothing has changed. Settings that can only be changed by a
 // restart are left as they are, and the log names them.
 func (r *Relay) Reload(c *config.Config) error {
+	if r.scratch != "" && c.Delivery.Mode != string(queue.Direct) {
+		return errors.New("delivery.mode: restart Kurir to leave \"direct\": it runs without a spool that outlives it")
+	}
 	hosts, err := r.smartHosts(c)
 	if err != nil {
 		return err
@@ -29,11 +33,13 @@ func (r *Relay) Reload(c *config.Config) error {
 	if err := r.server.Configure(listenerSettings(c)); err != nil {
 		return err
 	}
-	needRestart := onlyByRestart(r.config, c)
+	needRestart := onlyByRestart(r.o.Config, c)
+	c.Log = r.o.Config.Log
 	before := r.hosts
 	r.hosts, r.config = hosts, c
 	r.runHosts()
 	r.queue.Configure(queueSettings(c, hosts.routes))
+	r.spool.SetMaxSize(int64(c.Spool.MaxSize))
 	r.notifier.Configure(noticeSettings(c))
 	if before.cancel != nil {
 		before.cancel()
@@ -56,7 +62,6 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
 	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
 	differs(before.Control.Socket != now.Control.Socket, "control.socket")
-	differs(before.Spool.MaxSize != now.Spool.MaxSize, "spool.max_size")
 	differs(before.Log.Level != now.Log.Level, "log.level")
 	differs(before.Log.Language != now.Log.Language, "log.language")
 	differs(before.Log.Format != now.Log.Format, "log.format")

@@ -61,6 +61,12 @@ func judge(to []envelope.Recipient, receipt *explain.Receipt, err error) outcome
 	return o
 }
 
+// uncertain tells that the message may have been accepted for someone for whom
+// it is kept.
+func (o *outcome) uncertain() bool {
+	return slices.ContainsFunc(o.kept, func(r refusal) bool { return r.failure.Cause == explain.DeliveryUncertain })
+}
+
 // sort puts each recipient where its failure's verdict sends it.
 func (o *outcome) sort(to []envelope.Recipient, failures []*explain.Failure) {
 	failed := make(map[envelope.Path]*explain.Failure, len(failures))

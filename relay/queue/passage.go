@@ -17,6 +17,7 @@ type passage struct {
 	started time.Time
 	over    chan struct{}      // closed when outcome is there
 	cancel  context.CancelFunc // ends the delivery wherever it is
+	keeping sync.Mutex         // held while the draft is stored; before mu
 
 	mu        sync.Mutex
 	outcome   outcome
@@ -70,9 +71,12 @@ func (q *Queue) leave(l *lane) {
 	}
 }
 
-// beforeDot marks a message that is in the spool already, and stops one that
-// was broken off.
+// beforeDot marks a message that is in the spool already, waits for one that
+// is just being stored, so that it can be marked, and stops one that was broken
+// off.
 func (p *passage) beforeDot() error {
+	p.keeping.Lock()
+	defer p.keeping.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.brokenOff != nil {
@@ -111,19 +115,33 @@ func (p *passage) end(o outcome) {
 	}
 }
 
-// storeMeanwhile tells the passage that its draft is in the spool now, while
-// the delivery may still be under way.
-func (p *passage) storeMeanwhile() {
+// keep stores the message, of which the delivery may be under way or over, for
+// those who have not got it. It is stored with a mark if the provider may have
+// it, so that a death in the next moment does not send it again without a word.
+func (p *passage) keep() error {
+	p.keeping.Lock()
+	defer p.keeping.Unlock()
+	p.mu.Lock()
+	if p.dotted && (!p.ended || p.outcome.uncertain()) {
+		p.draft.Sending = 1
+	}
+	mail, all := mailOfDraft(p.draft), p.draft.Envelope().To
+	if p.ended && len(p.outcome.delivered) > 0 {
+		p.draft.Envelope().To = append(recipients(p.outcome.returned), recipients(p.outcome.kept)...)
+	}
+	p.mu.Unlock()
+	if err := p.q.keep(p.draft, mail); err != nil {
+		p.draft.Envelope().To = all
+		return err
+	}
 	p.mu.Lock()
 	p.stored = true
 	ended := p.ended
-	if p.dotted && !ended {
-		_ = p.q.markSending(p.draft.ID(), 1) // it is gone already; a person who dropped it comes too late
-	}
 	p.mu.Unlock()
 	if ended {
 		p.conclude()
 	}
+	return nil
 }
 
 // conclude carries out the outcome of a message that is in the spool.

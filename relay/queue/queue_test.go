@@ -103,6 +103,12 @@ type bench struct {
 
 func newBench(t *testing.T, dir string, mode queue.Mode, routes ...queue.Route) *bench {
 	t.Helper()
+	return newBenchOn(t, dir, func(s *spool.Spool) queue.Spool { return s }, mode, routes...)
+}
+
+// newBenchOn has something stand between the queue and its spool.
+func newBenchOn(t *testing.T, dir string, between func(*spool.Spool) queue.Spool, mode queue.Mode, routes ...queue.Route) *bench {
+	t.Helper()
 	s, _, err := spool.Open(spool.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +116,7 @@ func newBench(t *testing.T, dir string, mode queue.Mode, routes ...queue.Route) 
 	b := &bench{t: t, dir: dir, spool: s, log: new(bytes.Buffer)}
 	b.queue = queue.New(queue.Options{
 		Settings: settings(mode, routes...),
-		Spool:    s, Log: maillog.New(&locked{w: b.log}, maillog.Options{Level: "info", Format: "json"}),
+		Spool:    between(s), Log: maillog.New(&locked{w: b.log}, maillog.Options{Level: "info", Format: "json"}),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

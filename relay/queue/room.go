@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"kurir/relay/maillog"
 	"kurir/relay/spool"
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
@@ -45,8 +46,9 @@ func (q *Queue) NoRoom(err error) {
 	}
 }
 
-// keep makes a draft durable: from here on it is ours (promise P1).
-func (q *Queue) keep(d *spool.Draft) error {
+// keep makes a draft durable: from here on it is ours (promise P1). mail is
+// what the log tells of it.
+func (q *Queue) keep(d *spool.Draft, mail maillog.Mail) error {
 	if err := d.Commit(); err != nil {
 		q.NoRoom(err)
 		return err
@@ -58,7 +60,7 @@ func (q *Queue) keep(d *spool.Draft) error {
 	if over {
 		q.log.SpoolFree()
 	}
-	q.log.Accepted(mailOfDraft(d))
+	q.log.Accepted(mail)
 	return nil
 }
 

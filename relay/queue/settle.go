@@ -81,7 +81,7 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	mail := mailOf(st)
 	mail.Attempt = st.Tried + 1
 	q.noteRoute(l, o, now, 1)
-	if o.idle && !q.tooOld(st.Received, now) {
+	if o.idle && !q.tooOld(st.Since(), now) {
 		q.push(i)
 		q.log.Deferred(mail, o.route, q.nextProbe(l))
 	} else {
@@ -179,7 +179,7 @@ func (q *Queue) keepAccount(l *lane, i *item, a *account) {
 func (q *Queue) moveFailed(a *account) error {
 	now := time.Now()
 	failed := a.outcome.returned
-	givenUp := len(a.outcome.kept) > 0 && q.tooOld(a.stored.Received, now)
+	givenUp := len(a.outcome.kept) > 0 && q.tooOld(a.stored.Since(), now)
 	if givenUp {
 		failed = append(failed, a.outcome.kept...)
 	}
@@ -199,7 +199,7 @@ func (q *Queue) moveFailed(a *account) error {
 	a.outcome.returned = nil
 	if givenUp {
 		for _, group := range byFailure(a.outcome.kept) {
-			q.log.GivenUp(a.mail.Only(recipients(group)), group[0].failure, now.Sub(st.Received))
+			q.log.GivenUp(a.mail.Only(recipients(group)), group[0].failure, now.Sub(st.Since()))
 		}
 		a.outcome.kept = nil
 	}

@@ -30,7 +30,7 @@ func (q *Queue) Submit(ctx context.Context, d *spool.Draft) Answer {
 // store makes a message durable and queues it.
 func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	defer d.Close()
-	if err := q.keep(d); err != nil {
+	if err := q.keep(d, mailOfDraft(d)); err != nil {
 		return q.notStored(d, err)
 	}
 	q.push(newItem(d))
@@ -52,14 +52,13 @@ func (q *Queue) through(ctx context.Context, l *lane, d *spool.Draft) Answer {
 		return q.passed(p)
 	case <-wait.C:
 	}
-	if err := q.keep(d); err != nil {
+	if err := p.keep(); err != nil {
 		// It cannot be kept, and it must not be sent twice: a delivery that
 		// can still be ended is ended, of another one the outcome counts.
 		p.breakOff(err)
 		<-p.over
 		return q.unkept(p, err)
 	}
-	p.storeMeanwhile()
 	return queued(d)
 }
 
@@ -69,10 +68,9 @@ func (q *Queue) passed(p *passage) Answer {
 	if len(o.kept) == 0 && (len(o.delivered) == 0 || len(o.returned) == 0) {
 		return q.unkept(p, nil)
 	}
-	if err := q.keep(d); err != nil {
+	if err := p.keep(); err != nil {
 		return q.unkept(p, err)
 	}
-	p.conclude()
 	if len(o.delivered) == 0 {
 		return queued(d)
 	}
@@ -204,8 +202,8 @@ func sent(o outcome, d *spool.Draft) Answer {
 	if o.receipt.ID == "" {
 		text = fmt.Sprintf("sent (%s)", d.ID())
 	}
-	if missing, all := len(o.returned)+len(o.kept), len(d.Envelope().To); missing > 0 {
-		text += fmt.Sprintf(", but not to %d of %d recipients; see the log", missing, all)
+	if missing := len(o.returned) + len(o.kept); missing > 0 {
+		text += fmt.Sprintf(", but not to %d of %d recipients; see the log", missing, missing+len(o.delivered))
 	}
 	return Answer{Code: 250, Enhanced: explain.EnhancedCode{2, 0, 0}, Text: text}
 }

@@ -99,7 +99,8 @@
 // then changes nothing. An .eml alone in deferred/ of a message that failed/ has
 // whole is of a Revive that did not come to its end, and is removed.
 //
-// Sending appends a SENDING record, which is not flushed.
+// Sending appends a SENDING record, which is not flushed. A message that is
+// stored when its delivery has come to the dot says so in its envelope block.
 //
 // A segment is removed when nothing in it waits and all older ones are gone,
 // directory flushed: a DONE record outlives the PUT it ends. When a few

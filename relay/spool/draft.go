@@ -24,6 +24,10 @@ type Draft struct {
 	// owner sets it before Commit.
 	MessageID string
 
+	// Sending is the attempt that has come to its dot without an end that is
+	// known, 0 if there is none: a Commit is then a Spool.Sending as well.
+	Sending int
+
 	s        *Spool
 	id       ID
 	received time.Time
@@ -107,7 +111,7 @@ func (d *Draft) Write(p []byte) (int, error) {
 	if d.state != drafting {
 		return 0, wrap("write to a draft", os.ErrClosed)
 	}
-	if d.s.max > 0 {
+	if d.s.max.Load() > 0 {
 		d.s.mu.Lock()
 		err := d.s.roomBySize(int64(len(p)))
 		d.s.mu.Unlock()
@@ -269,7 +273,7 @@ func (d *Draft) Commit() error {
 	prepare(rec, kind, d.id)
 	if err := d.s.put(rec, &entry{
 		id: d.id, from: d.env.From, size: d.size,
-		received: d.received.UnixNano(), due: d.received.UnixNano(),
+		received: d.received.UnixNano(), due: d.received.UnixNano(), attempt: uint32(d.Sending),
 		record: record{length: uint32(len(rec)), env: uint32(env), kind: kind},
 	}); err != nil {
 		if kind == kindBig {
@@ -334,7 +338,7 @@ func (d *Draft) encode() (rec []byte, env int, err error) {
 	enc.Reset()
 	err = enc.Encode(&Stored{
 		ID: d.id, MessageID: d.MessageID, Received: d.received, Client: d.client,
-		Envelope: d.env, Size: d.size, EightBit: d.eightBit,
+		Envelope: d.env, Size: d.size, EightBit: d.eightBit, Sending: d.Sending,
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("spool: encode the envelope: %w", err)

@@ -70,19 +70,19 @@ func (s *Spool) Revive(id ID) (*Stored, error) {
 	if err != nil {
 		return nil, err
 	}
+	st.Due = time.Now()
+	st.Revived = st.Due
 	waiting, err := s.Load(id)
 	switch {
 	case err == nil:
 		all := merge(waiting, st)
 		st = &all
-		st.Due = time.Now()
 		if err := s.Defer(st); err != nil {
 			return nil, err
 		}
 	case s.waits(id):
 		return nil, err
 	default:
-		st.Due = time.Now()
 		if err := s.putBack(st); err != nil {
 			return nil, wrap("revive "+id.String(), err)
 		}
@@ -129,7 +129,7 @@ func (s *Spool) putBack(st *Stored) (err error) {
 	s.stuck = slices.DeleteFunc(s.stuck, func(id ID) bool { return id == st.ID })
 	s.index[st.ID] = &entry{
 		id: st.ID, from: st.Envelope.From, size: st.Size, attempts: st.Tried,
-		received: st.Received.UnixNano(), due: st.Due.UnixNano(),
+		received: st.Since().UnixNano(), due: st.Due.UnixNano(),
 	}
 	s.used += st.Size
 	return nil

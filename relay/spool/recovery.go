@@ -70,17 +70,23 @@ func (rec *recovering) setAside(path, why string) {
 type glance struct {
 	ID       ID        `json:"id"`
 	Received time.Time `json:"received"`
+	Revived  time.Time `json:"revived"`
 	Due      time.Time `json:"due"`
 	Size     int64     `json:"size"`
 	Envelope struct {
 		From envelope.Path `json:"from"`
 	} `json:"envelope"`
-	Tried int `json:"tried"`
+	Tried   int `json:"tried"`
+	Sending int `json:"sending"`
 }
 
 func (g *glance) entry() *entry {
+	st := Stored{Received: g.Received, Revived: g.Revived}
 	e := &entry{id: g.ID, from: g.Envelope.From, size: g.Size, attempts: g.Tried,
-		received: g.Received.UnixNano(), due: g.Due.UnixNano()}
+		received: st.Since().UnixNano(), due: g.Due.UnixNano()}
+	if g.Sending > g.Tried {
+		e.attempt = uint32(g.Sending)
+	}
 	if g.Due.IsZero() {
 		e.due = e.received
 	}
@@ -179,6 +185,10 @@ func (rec *recovering) finish() {
 		if e := s.index[id]; e != nil && int(m.attempt) > e.attempts {
 			e.mark, e.attempt = m.seg, m.attempt
 			m.seg.marks++
+		}
+	}
+	for id, e := range s.index {
+		if e.attempt > 0 {
 			rec.r.Uncertain = append(rec.r.Uncertain, id)
 		}
 	}

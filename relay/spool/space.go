@@ -57,8 +57,8 @@ func (s *Spool) room(size int64) error {
 
 // roomBySize holds size more octets against MaxSize. The caller holds mu.
 func (s *Spool) roomBySize(size int64) error {
-	if s.max > 0 && s.used+s.streaming.Load()+size > s.max {
-		return fmt.Errorf("spool: %w: it may hold %d octets", ErrFull, s.max)
+	if limit := s.max.Load(); limit > 0 && s.used+s.streaming.Load()+size > limit {
+		return fmt.Errorf("spool: %w: it may hold %d octets", ErrFull, limit)
 	}
 	return nil
 }

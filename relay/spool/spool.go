@@ -80,7 +80,7 @@ func defaultTuning() tuning {
 // A Spool keeps messages over restarts and power cuts. Its methods may be
 // called by several goroutines, those about one message by one at a time.
 type Spool struct {
-	max  int64
+	max  atomic.Int64
 	dir  dirs
 	disk disk
 	tune tuning
@@ -137,8 +137,8 @@ type entry struct {
 	attempts      int
 
 	record           // where its PUT or BIG record is; seg is nil when it lies in deferred/
-	mark    *segment // that has its last Sending mark, while the attempt is not concluded
-	attempt uint32   // of that mark
+	attempt uint32   // that has come to its dot and is not concluded; 0 if there is none
+	mark    *segment // that has its last Sending mark; nil if its record tells of it
 	stray   bool     // a Defer that failed may have left files in deferred/
 }
 
@@ -152,7 +152,8 @@ func Open(o Options) (*Spool, Recovery, error) {
 
 func open(o Options, d disk, t tuning) (*Spool, Recovery, error) {
 	start := time.Now()
-	s := &Spool{max: o.MaxSize, dir: newDirs(o.Dir), disk: d, tune: t, index: make(map[ID]*entry)}
+	s := &Spool{dir: newDirs(o.Dir), disk: d, tune: t, index: make(map[ID]*entry)}
+	s.SetMaxSize(o.MaxSize)
 	if err := d.mkdir(o.Dir); err != nil {
 		return nil, Recovery{}, wrap("make the directory", err)
 	}
@@ -223,6 +224,9 @@ func (s *Spool) checkVersion() error {
 	return nil
 }
 
+// SetMaxSize changes Options.MaxSize.
+func (s *Spool) SetMaxSize(n int64) { s.max.Store(n) }
+
 // Usage tells how many messages wait and how many octets of content they have.
 func (s *Spool) Usage() (messages int, bytes int64) {
 	s.mu.Lock()
@@ -234,7 +238,7 @@ func (s *Spool) Usage() (messages int, bytes int64) {
 type Entry struct {
 	ID            ID
 	From          envelope.Path
-	Received, Due time.Time // Due is Received until a Defer says otherwise
+	Received, Due time.Time // Received is Stored.Since; Due is the same until a Defer says otherwise
 	Size          int64
 	Attempts      int
 	Uncertain     bool // the last attempt may have succeeded; see Recovery
@@ -247,7 +251,7 @@ func (s *Spool) Waiting() []Entry {
 	all := make([]Entry, 0, len(s.index))
 	for _, e := range s.index {
 		all = append(all, Entry{
-			ID: e.id, From: e.from, Size: e.size, Attempts: e.attempts, Uncertain: e.mark != nil,
+			ID: e.id, From: e.from, Size: e.size, Attempts: e.attempts, Uncertain: e.attempt > 0,
 			Received: time.Unix(0, e.received), Due: time.Unix(0, e.due),
 		})
 	}
