@@ -44,7 +44,12 @@
 //     route holds the lane and leaves its messages alone.
 //
 //  8. Each of these events is one line of the log, with the same explanation
-//     that the app gets in its reply (maillog).
+//     that the app gets in its reply (maillog). Who sent a message that is
+//     given up gets a notification (dsn), which goes the same way from step 4;
+//     what needs a person is told to a webhook or a command (notice).
+//
+// A person looks in and steps in by the control socket (control), and another
+// configuration is put into place by Reload (reload.go) while all this goes on.
 //
 // After a restart, spool.Open reads back what was not removed, and the queue
 // goes on at step 5.

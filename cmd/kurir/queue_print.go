@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"strconv"
@@ -43,11 +44,11 @@ func (c *clerk) printTable(messages iter.Seq2[control.Message, error], status co
 		if len(m.To) > 1 {
 			to += fmt.Sprintf(" +%d", len(m.To)-1)
 		}
-		cause := m.Cause
-		if m.Error != "" {
-			cause = m.Error
+		from := "<>" // as notifications have it
+		if m.From != "" {
+			from = field(string(m.From))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, age(m.Received), field(string(m.From)), to, state(m), field(cause))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, age(m.Received), from, to, state(m), field(cmp.Or(m.Error, m.Cause)))
 	}
 	if err := table.Flush(); err != nil {
 		return c.fail(err)
@@ -72,9 +73,6 @@ const widest = 48
 // field is a text of others in a table.
 func field(s string) string {
 	runes := []rune(explain.Printable(s))
-	if len(runes) == 0 {
-		return "<>"
-	}
 	if len(runes) > widest {
 		return string(runes[:widest-1]) + "…"
 	}

@@ -118,7 +118,8 @@ type Queue struct {
 
 	mu       sync.Mutex
 	lanes    []*lane
-	underway map[spool.ID]bool // stored messages that are being delivered
+	underway map[spool.ID]uint64 // stored messages that are being delivered, each with its take
+	takes    uint64
 	stopping bool
 	deliver  context.Context // of all deliveries; outlives Run's by the grace
 	cancel   context.CancelFunc
@@ -141,7 +142,7 @@ const grace = 20 * time.Second
 func New(o Options) *Queue {
 	q := &Queue{
 		spool: o.Spool, log: o.Log,
-		underway: map[spool.ID]bool{}, wake: make(chan struct{}, 1), told: map[string]time.Time{},
+		underway: map[spool.ID]uint64{}, wake: make(chan struct{}, 1), told: map[string]time.Time{},
 	}
 	q.deliver, q.cancel = context.WithCancel(context.Background())
 	q.Configure(o.Settings)
@@ -288,7 +289,8 @@ func (q *Queue) nextLocked(l *lane, now time.Time) *item {
 	}
 	i := l.take(now)
 	if i != nil {
-		q.underway[i.id] = true
+		q.takes++
+		q.underway[i.id] = q.takes
 	}
 	return i
 }
@@ -298,9 +300,14 @@ func (q *Queue) work(l *lane, i *item) {
 	defer q.working.Done()
 	for i != nil {
 		id := i.id
+		q.mu.Lock()
+		take := q.underway[id]
+		q.mu.Unlock()
 		q.deliverStored(l, i)
 		q.mu.Lock()
-		delete(q.underway, id)
+		if q.underway[id] == take { // neither back in the queue nor taken again
+			delete(q.underway, id)
+		}
 		l.release()
 		i = q.nextLocked(l, time.Now())
 		q.mu.Unlock()
@@ -320,6 +327,7 @@ func (q *Queue) nudge() {
 func (q *Queue) push(i *item) {
 	q.mu.Lock()
 	l := q.laneOfLocked(i.from)
+	delete(q.underway, i.id)
 	l.waiting.push(i)
 	startable := l.hasSlot() && !q.stopping
 	q.mu.Unlock()
