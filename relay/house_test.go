@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"relay/spool":    {"upstream/envelope"},
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
+	"relay/dsn":      {"upstream/envelope", "upstream/explain"},
 	"relay/queue":    {"relay/maillog", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/notice":   {"relay/maillog", "relay/queue", "upstream/explain"},
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},

@@ -187,7 +187,8 @@ func (a *asked) passage(p passage, alone bool) *explain.Failure {
 	if p.object != nil {
 		return a.fromJSON(p.object, alone)
 	}
-	if p.text == "" || !alone && !mayTell(p.text) || wentWell(p.text) {
+	asserted := alone && a.stage != "" // that it is where a session failed
+	if p.text == "" || !alone && !mayTell(p.text) || !asserted && wentWell(p.text) {
 		return nil
 	}
 	known := hints{stage: p.said.stage}
