@@ -44,6 +44,9 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 		o.StateFile = r.stateFile(fmt.Sprintf("route-%d.json", i))
 		name := o.Name()
 		o.Selected = func(way explain.Candidate, left []*explain.Failure) { r.o.Log.Selected(name, way, left) }
+		if c.Delivery.Mode != string(queue.Direct) {
+			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: "yes"}}
+		}
 		if r.o.Log.Debug() {
 			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Candidate, l.Sent, l.Text) }
 		}

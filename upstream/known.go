@@ -26,7 +26,7 @@ func (s *session) known(r *explain.Reply) []explain.Fact {
 	case r != nil:
 		facts = s.o.provider.Facts()
 	}
-	return facts
+	return append(facts, s.o.Facts...)
 }
 
 // otherPorts are the provider's ports that are not among the candidates, as

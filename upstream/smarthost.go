@@ -47,6 +47,10 @@ type Options struct {
 	RootCAs            *x509.CertPool // nil = the system's
 	ClientCertificates []tls.Certificate
 
+	// Facts are what the caller knows of each failure, such as
+	// explain.FactKept.
+	Facts []explain.Fact
+
 	// StateFile remembers across restarts which candidate worked; "" = nowhere.
 	StateFile string
 

@@ -101,7 +101,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name: "nothing listens", behaviour: sandbox.Behaviour{Closed: true}, password: checkPassword, code: 1,
-			want: []string{", connect ", " failed", "refuses connections", "\nMail would not go out.\n"},
+			want: []string{", connect ", " failed", "nothing listens here on port", "\nMail would not go out.\n"},
 		},
 	}
 	for _, c := range cases {

@@ -115,7 +115,7 @@ func (f *Failure) code() int {
 	}
 	var line pasted
 	if errors.As(f.Err, &line) {
-		code, _, _, _ := quotedReply(string(line))
+		code, _, _, _ := quotedReply(line.said())
 		return code
 	}
 	return 0
@@ -162,14 +162,14 @@ func (f *Failure) Verdict() Verdict {
 }
 
 // ofThisMail tells that a cause that is otherwise about the route rests here on
-// something of this one mail: the spelling of its sender, or a bare code, which
+// something of this one mail: its sender is misspelt or nowhere, or a bare code, which
 // is too little to keep all other mail for.
 func (f *Failure) ofThisMail() bool {
 	if f.beforeMail() {
 		return false
 	}
 	v := f.variant()
-	return v == "guess" || v == "spelling"
+	return v == "guess" || v == "spelling" || v == "nowhere"
 }
 
 // outOfStep tells that the server did not understand the dialogue, which says

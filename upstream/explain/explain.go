@@ -182,6 +182,11 @@ func (f *Failure) everywhere() bool {
 	return len(f.Candidates) > 1
 }
 
+// onePort tells that no candidate had another port than the first.
+func (f *Failure) onePort() bool {
+	return f.Candidate.Port != 0 && !slices.ContainsFunc(f.Candidates, func(c *Failure) bool { return c.Candidate.Port != f.Candidates[0].Candidate.Port })
+}
+
 // Elsewhere tells whether another candidate may do better. Once a server has
 // answered to AUTH, MAIL, RCPT or the content, it is the same account and the
 // same message everywhere, and trying on would only bring a lockout nearer.

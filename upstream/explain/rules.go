@@ -185,7 +185,7 @@ func (f *Failure) question() (question, bool) {
 	}
 	var line pasted
 	if errors.As(f.Err, &line) {
-		return ask(f.Stage, 0, EnhancedCode{}, f.Provider, string(line)), true
+		return ask(f.Stage, 0, EnhancedCode{}, f.Provider, line.said()), true
 	}
 	return question{}, false
 }

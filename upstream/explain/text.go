@@ -16,6 +16,14 @@ type pasted string
 
 func (p pasted) Error() string { return string(p) }
 
+// sourcePlace is where in its source a program was: paths hold words that
+// nobody said, and line numbers look like the codes of replies.
+var sourcePlace = regexp.MustCompile(`(?:^|[\s"'(=])(?:/[\w.+@-]+){2,}|\b[A-Za-z]:\\[^\s"']*|` +
+	`\bline \d+\b|(?:\.[A-Za-z]{1,5}|\bnode:[\w:/]+):[45][0-35]\d\b(?::\d+)?`)
+
+// said is what the program has to say, without where in its source it was.
+func (p pasted) said() string { return sourcePlace.ReplaceAllString(string(p), " ") }
+
 // FromText explains a text as it stands in a log or was pasted: an SMTP reply,
 // or the error line of any program. Stage and provider may be "" when they are
 // not known; the stage is then inferred where the text leaves no doubt. The
@@ -27,8 +35,9 @@ func FromText(text string, stage Stage, provider string) *Failure {
 		f.Cause = causeOf(stage, r.Code, r.Enhanced, provider, strings.Join(r.Lines, "\n"))
 	} else {
 		text = strings.TrimSpace(clip(text))
-		f.Err = pasted(text)
-		f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, text)
+		line := pasted(text)
+		f.Err = line
+		f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, line.said())
 	}
 	if stage == "" {
 		f.Stage = stageOf(f.code(), text, f.Cause)

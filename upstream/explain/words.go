@@ -43,19 +43,19 @@ func readTexts(data string) vocabulary {
 // small are the words of a language around and within its texts.
 type small struct {
 	where, at, reply, err, why, do                                                  string
-	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem string
+	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem, kept string
 }
 
 func (l Language) words() (vocabulary, small) {
 	if l == Indonesian {
 		return indonesian(), small{
 			"letak", "tahap", "balasan", "galat", "sebab", "solusi",
-			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu",
+			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu", "Semua email disimpan sampai berhasil.",
 		}
 	}
 	return english(), small{
 		"where", "at", "reply", "error", "why", "do",
-		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them",
+		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them", "All mail is kept until it works.",
 	}
 }
 
@@ -78,8 +78,12 @@ func (f *Failure) ExplanationIn(l Language) Explanation {
 	if strings.HasPrefix(title, words.provider) || strings.HasPrefix(title, words.recipient) {
 		title = strings.ToUpper(title[:1]) + title[1:]
 	}
+	meaning := fill.Replace(text.Meaning)
+	if f.Fact(FactKept) != "" && f.Scope() == ScopeRoute {
+		meaning += " " + words.kept
+	}
 	return Explanation{
-		Title: title, Meaning: fill.Replace(text.Meaning), Fix: fill.Replace(text.Fix),
+		Title: title, Meaning: meaning, Fix: fill.Replace(text.Fix),
 		Actor: row(f.Cause).Actor,
 	}
 }
@@ -140,12 +144,19 @@ func (f *Failure) variants() []string {
 	add(f.Fact(FactHere) != "", f.Fact(FactHere))
 	add(f.Fact(FactInjected) != "", "injected")
 	add(f.Fact(FactOnce) != "", "once")
+	switch f.Cause {
+	case DNSFailure, DNSNotFound, ConnectRefused:
+		add(f.asksItself(), "loopback")
+	case ConnectTimeout:
+		add(f.Stage == StageGreeting, "greeting")
+	}
 	said := f.variant()
 	add(said != "", said)
 	add(f.Provider != "", f.Provider)
 	add(f.Fact(FactNearestHost) != "", "nearest")
 	add(f.Fact(FactOtherPorts) != "" && !f.secured() && (f.everywhere() || len(f.Candidates) == 0), "ports") // a pinned port is alone
-	add(f.everywhere() && !f.secured(), "everywhere")
+	add(f.everywhere() && !f.secured() && f.onePort(), "pinned")
+	add(f.everywhere() && !f.secured() && !f.onePort(), "everywhere")
 	switch f.Cause {
 	case Unknown:
 		agreed := f.class() == 2 || f.class() == 3
@@ -161,8 +172,6 @@ func (f *Failure) variants() []string {
 		add(f.Fact(FactAuthMechanism) != "", "signed_in")
 	case AuthLocked:
 		add(!f.Permanent(), "for_now")
-	case DNSFailure, DNSNotFound, ConnectRefused:
-		add(f.asksItself(), "loopback")
 	case TLSCertificateExpired:
 		_, side := f.clock()
 		add(side != "", side)

@@ -94,7 +94,7 @@ func TestVariants(t *testing.T) {
 		{Failure{Cause: ConnectTimeout, Stage: StageMail}, "in the middle of the conversation"},
 		{*FromText("554 5.4.6 Too many hops 27 (25 max)", StageDot, ""), "round in circles"},
 		{*FromText("554 Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: a@example.com", StageDot, ""), "production access"},
-		{*FromText("550 Domain example.com has exceeded the max emails per hour (9/5) allowed. Message discarded.", StageDot, ""), "Kurir keeps the mail"},
+		{*FromText("550 Domain example.com has exceeded the max emails per hour (9/5) allowed. Message discarded.", StageDot, ""), "passes within"},
 		{*FromText("454 4.7.0 Too many login attempts, please try again later", StageAuth, ""), "sign in less often"},
 		{*FromText("451 Requested mail action not taken: too much fail authentication", StageAuth, ""), "lifts this by itself"},
 		{*FromText("550 bad", StageDot, ""), "most often a spam filter"},
@@ -112,6 +112,8 @@ func TestVariants(t *testing.T) {
 		{*FromText("250 OK", "", ""), "no refusal"},
 		{Failure{Cause: Unknown, Stage: StageData, Reply: NewReply(250, []string{"OK"}), Candidate: Candidate{Host: "h", Port: 465, TLS: Implicit}}, "out of step"},
 		{Failure{Cause: ConnectRefused}, "on the port that was tried"},
+		{Failure{Cause: ConnectTimeout, Stage: StageGreeting}, "said nothing"},
+		{*FromText("450 4.1.8 <www-data@web1.local>: Sender address rejected: Domain not found", StageRcpt, ""), "Other mail is not concerned"},
 		{Failure{Cause: ConnectRefused, Candidate: Candidate{Host: "h", Port: 465}}, "on port 465"},
 	}
 	for _, c := range cases {
@@ -126,6 +128,7 @@ func TestVariants(t *testing.T) {
 func TestDetails(t *testing.T) {
 	f := FromText("535-5.7.8 no\n535 5.7.8 not\x1b[1m accepted", StageAuth, "")
 	f.Candidate = Candidate{Host: "smtp.example.com", Port: 587, TLS: STARTTLS, Addr: "192.0.2.7"}
+	f.Facts = []Fact{{FactKept, "yes"}}
 	want := `smtp.example.com does not accept the user name or password.
   where:  smtp.example.com:587 STARTTLS (192.0.2.7), at auth
   reply:  535 5.7.8 no not [1m accepted
