@@ -36,7 +36,8 @@ type lane struct {
 	failures  int       // in a row
 	probe     time.Time // when it is tried again
 	probing   bool
-	retired   bool // another configuration has replaced it
+	senders   map[string]*senderHold // by domain
+	retired   bool                   // another configuration has replaced it
 }
 
 func newLane(r Route) *lane {
@@ -62,15 +63,23 @@ func (l *lane) release() {
 // take removes the message to deliver now and occupies a slot for it: one that
 // is due, and on a route in trouble no more than one at a time, as a probe.
 func (l *lane) take(now time.Time) *item {
-	if at, ok := l.nextTime(); !ok || now.Before(at) {
-		return nil
-	}
-	i := l.waiting.take(now)
-	if i != nil {
+	for {
+		if at, ok := l.nextTime(); !ok || now.Before(at) {
+			return nil
+		}
+		i := l.waiting.take(now)
+		if i == nil {
+			return nil
+		}
+		if until := l.keptBack(i.from, now); i.owed == nil && !until.IsZero() {
+			i.due = until
+			l.waiting.push(i)
+			continue
+		}
 		l.probing = l.condition != open
 		l.occupy(now)
+		return i
 	}
-	return i
 }
 
 // nextTime is when take will have something; never, while a probe is out.
@@ -108,9 +117,10 @@ func (l *lane) enterAsProbe(now time.Time) bool {
 	return true
 }
 
-// removeOlder removes the messages that were received before a time.
-func (l *lane) removeOlder(before time.Time) []*item {
-	return l.waiting.remove(func(i *item) bool { return i.owed == nil && i.received.Before(before) })
+// removeOlder removes the messages that were received before a time, of those
+// that fit.
+func (l *lane) removeOlder(before time.Time, fits func(*item) bool) []*item {
+	return l.waiting.remove(func(i *item) bool { return i.owed == nil && i.received.Before(before) && fits(i) })
 }
 
 // fail notes trouble of the route; first tells that it is news.

@@ -90,6 +90,9 @@ func (q *Queue) Flush() int {
 	n, now := 0, time.Now()
 	for _, l := range q.lanes {
 		l.probe = now
+		for _, h := range l.senders {
+			h.probe = now
+		}
 		for _, i := range l.waiting.remove(func(*item) bool { return true }) {
 			n++
 			i.due = now
@@ -121,7 +124,11 @@ func (q *Queue) Retry(id spool.ID) error {
 	}
 	i.due = time.Now()
 	q.mu.Lock()
-	q.laneOfLocked(i.from).probe = i.due
+	l := q.laneOfLocked(i.from)
+	l.probe = i.due
+	if h := l.senders[i.from.Domain()]; h != nil {
+		h.probe = i.due
+	}
 	q.mu.Unlock()
 	q.push(i)
 	return nil

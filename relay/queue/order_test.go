@@ -105,3 +105,44 @@ func TestConfigure(t *testing.T) {
 		}
 	})
 }
+
+// A sender domain that the provider does not send for keeps back its own mail,
+// probed by one message at a time, and nobody else's; once it is set up all of
+// it goes out.
+func TestHeldSender(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{}
+		unverified := func(m *envelope.Message) error {
+			if m.From.Domain() == "shop.example" {
+				return explain.Explain(explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail})
+			}
+			return nil
+		}
+		p.set(unverified)
+		b := newBench(t, dir, queue.Through, route(p, 2))
+		for range 10 {
+			b.submit("a@shop.example", "a@example.org")
+		}
+		_, before := p.counts()
+		for range 10 {
+			if a := b.submit("b@news.example", "a@example.org"); !strings.HasPrefix(a.Text, "sent") {
+				t.Fatalf("other mail waits: %+v", a)
+			}
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		delivered, tried := p.counts()
+		if probes := tried - before - 10; delivered != 10 || probes < 4 || probes > 10 {
+			t.Errorf("%d delivered, %d probes in an hour", delivered, probes)
+		}
+		if n := b.events("upstream.held"); n != 1 {
+			t.Errorf("held %d times", n)
+		}
+		p.set(nil)
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if delivered, _ := p.counts(); delivered != 20 || b.events("upstream.recovered") != 1 {
+			t.Errorf("%d delivered, recovered %d times", delivered, b.events("upstream.recovered"))
+		}
+	})
+}

@@ -16,9 +16,10 @@ type outcome struct {
 	returned  []refusal // refused for good
 	kept      []refusal // to be tried again
 
-	route *explain.Failure // trouble of the route, nil if it is well
-	idle  bool             // the attempt did not come to the message at all
-	ours  bool             // the trouble is on our side and says nothing of the route
+	route  *explain.Failure // trouble of the route, nil if it is well
+	sender *explain.Failure // trouble of the sender's domain, nil if it is well
+	idle   bool             // the attempt did not come to the message at all
+	ours   bool             // the trouble is on our side and says nothing of the route
 }
 
 // A refusal is a recipient with the reason why it was not delivered.
@@ -40,14 +41,21 @@ func judge(to []envelope.Recipient, receipt *explain.Receipt, err error) outcome
 		o.sort(to, receipt.Refused)
 	case errors.As(err, &all):
 		o.sort(to, all)
-		if f := all[0]; !slices.ContainsFunc(all, func(f *explain.Failure) bool { return f.Scope() != explain.ScopeRoute }) {
-			o.route = f
+		switch scope := all[0].Scope(); {
+		case slices.ContainsFunc(all, func(f *explain.Failure) bool { return f.Scope() != scope }):
+		case scope == explain.ScopeRoute:
+			o.route = all[0]
+		case scope == explain.ScopeSender:
+			o.sender = all[0]
 		}
 	case errors.As(err, &failure):
 		o.sort(to, failureForAll(to, failure))
-		if failure.Scope() == explain.ScopeRoute {
+		switch failure.Scope() {
+		case explain.ScopeRoute:
 			o.route = failure
 			o.idle = beforeMail(failure.Stage)
+		case explain.ScopeSender:
+			o.sender = failure
 		}
 	default:
 		// Trouble on our side: the content could not be read, or we are

@@ -11,7 +11,8 @@
 // A message leaves the spool only when each recipient was delivered, or was
 // moved to the failed messages. Trouble of the route (network, login,
 // certificate, quota) is counted once for the route: it is probed with one
-// message at a time, and the others wait untouched. A message is being
+// message at a time, and the others wait untouched. A sender domain that the
+// provider does not send for holds its own mail alone. A message is being
 // delivered at most once at any moment, also when the app stopped waiting in
 // the middle of it. The mail of one sender does not wait behind another's.
 //
@@ -19,7 +20,7 @@
 //
 // queue.go (Options, Run), submit.go (the three modes and their answers),
 // passage.go (a delivery that an app waits for), lane.go (the state of a
-// route), backlog.go (the order of what waits for it), outcome.go (from what
+// route), sender.go (of a sender), backlog.go (the order of what waits for it), outcome.go (from what
 // Deliver returned to what it means), settle.go (from there to the spool and
 // the log), room.go (a full spool), operate.go (what a person may do).
 package queue
@@ -328,6 +329,9 @@ func (q *Queue) push(i *item) {
 	q.mu.Lock()
 	l := q.laneOfLocked(i.from)
 	delete(q.underway, i.id)
+	if h := l.senders[i.from.Domain()]; h != nil && i.due.Before(h.probe) {
+		i.due = h.probe
+	}
 	l.waiting.push(i)
 	startable := l.hasSlot() && !q.stopping
 	q.mu.Unlock()

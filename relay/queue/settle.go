@@ -7,6 +7,7 @@ import (
 
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -14,7 +15,7 @@ import (
 // could not be told yet what the last one meant.
 func (q *Queue) deliverStored(l *lane, i *item) {
 	if i.owed != nil {
-		q.unprobe(l)
+		q.unprobe(l, i)
 		q.keepAccount(l, i, i.owed)
 		return
 	}
@@ -44,16 +45,19 @@ func (q *Queue) markSending(id spool.ID, attempt int) error {
 }
 
 // unprobe lets another message try a route in trouble.
-func (q *Queue) unprobe(l *lane) {
+func (q *Queue) unprobe(l *lane, i *item) {
 	q.mu.Lock()
 	l.probing = false
+	if h := l.senders[i.from.Domain()]; h != nil {
+		h.probing = false
+	}
 	q.mu.Unlock()
 }
 
 // unreadable puts aside a message that the spool cannot give, for a while:
 // what is wrong may pass, and nothing is removed that was not delivered.
 func (q *Queue) unreadable(l *lane, i *item, err error) {
-	q.unprobe(l)
+	q.unprobe(l, i)
 	if errors.Is(err, spool.ErrNotFound) {
 		return // a person dropped it
 	}
@@ -81,17 +85,21 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	mail := mailOf(st)
 	mail.Attempt = st.Tried + 1
 	q.noteRoute(l, o, now, 1)
+	q.noteSender(l, i.from, o, now, 1)
 	if o.idle && !q.tooOld(st.Since(), now) {
 		q.push(i)
-		q.log.Deferred(mail, o.route, q.nextProbe(l))
+		q.log.Deferred(mail, o.route, q.nextProbe(l, i.from))
 	} else {
 		if len(o.delivered) > 0 {
 			q.log.Sent(mail.Only(o.delivered), o.receipt, took)
 		}
 		q.keepAccount(l, i, &account{stored: st, mail: mail, outcome: o})
 	}
-	if o.route != nil {
-		q.giveUpOn(l, o.route, now)
+	switch {
+	case o.route != nil:
+		q.giveUpOn(l, o.route, now, func(*item) bool { return true })
+	case o.sender != nil:
+		q.giveUpOn(l, o.sender, now, func(other *item) bool { return other.from.Domain() == i.from.Domain() })
 	}
 }
 
@@ -99,9 +107,13 @@ func (q *Queue) tooOld(received, now time.Time) bool {
 	return now.Sub(received) >= q.set().GiveUpAfter
 }
 
-func (q *Queue) nextProbe(l *lane) time.Time {
+// nextProbe is when a held sender, or else the route, is tried again.
+func (q *Queue) nextProbe(l *lane, from envelope.Path) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if h := l.senders[from.Domain()]; h != nil {
+		return h.probe
+	}
 	return l.probe
 }
 
@@ -142,11 +154,11 @@ func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 	}
 }
 
-// giveUpOn moves the messages that became too old while the route was in
-// trouble to the failed ones.
-func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time) {
+// giveUpOn moves the messages that became too old while the trouble that
+// concerns them lasted to the failed ones.
+func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time, concerns func(*item) bool) {
 	q.mu.Lock()
-	old := l.removeOlder(now.Add(-q.set().GiveUpAfter))
+	old := l.removeOlder(now.Add(-q.set().GiveUpAfter), concerns)
 	q.mu.Unlock()
 	for _, i := range old {
 		_, st, err := q.spool.Message(i.id)
@@ -237,7 +249,7 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 // told: a relay that dies in between would otherwise have concluded an attempt
 // of unknown outcome without a word about it.
 func (q *Queue) tellKept(l *lane, a *account, next time.Time) {
-	if probe := q.nextProbe(l); a.outcome.route != nil && next.Before(probe) {
+	if probe := q.nextProbe(l, a.mail.From); (a.outcome.route != nil || a.outcome.sender != nil) && next.Before(probe) {
 		next = probe
 	}
 	for _, group := range byFailure(a.outcome.kept) {
@@ -248,10 +260,10 @@ func (q *Queue) tellKept(l *lane, a *account, next time.Time) {
 
 // pause is how long the kept recipients wait. Those that were only too many
 // for one transaction come next, as others of the same message were taken. On
-// a held route the probes set the pace, and this message is behind the others.
+// a held route, and for a held sender, the probes set the pace, and this message is behind the others.
 func (q *Queue) pause(o outcome, attempts int) time.Duration {
 	tooMany := len(o.delivered) > 0 && errors.Is(o.kept[0].failure, explain.LimitRecipients)
-	if tooMany || o.route != nil && o.route.Verdict() == explain.Hold {
+	if tooMany || o.sender != nil || o.route != nil && o.route.Verdict() == explain.Hold {
 		return 0
 	}
 	return backoff(q.set().RetryMin, q.set().RetryMax, attempts)

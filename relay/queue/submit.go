@@ -40,7 +40,7 @@ func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 // through delivers while the app waits. What takes longer, or does not work
 // at once, is spooled.
 func (q *Queue) through(ctx context.Context, l *lane, d *spool.Draft) Answer {
-	if !q.enter(l) {
+	if q.isHeld(l, d.Envelope().From) || !q.enter(l) {
 		return q.store(l, d)
 	}
 	p := q.pass(l, d)
@@ -137,6 +137,7 @@ func (q *Queue) unkept(p *passage, notKept error) Answer {
 	o, d := p.outcome, p.draft
 	defer d.Close()
 	q.noteRoute(p.lane, o, time.Now(), 0)
+	q.noteSender(p.lane, d.Envelope().From, o, time.Now(), 0)
 	mail := mailOfDraft(d)
 	mail.Attempt = 1
 	if len(o.delivered) > 0 {

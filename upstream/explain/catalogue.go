@@ -26,6 +26,7 @@ type Scope string
 // The scopes.
 const (
 	ScopeRoute     Scope = "route"
+	ScopeSender    Scope = "sender" // the domain of the reverse-path
 	ScopeMessage   Scope = "message"
 	ScopeRecipient Scope = "recipient"
 )
@@ -210,8 +211,10 @@ func (f *Failure) Scope() Scope {
 		return ScopeRoute
 	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
 		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much
-	case s == ScopeRoute && f.ofThisMail():
+	case (s == ScopeRoute || s == ScopeSender) && f.ofThisMail():
 		s = ScopeMessage
+	case s == ScopeSender:
+		return s
 	}
 	if s != ScopeRoute && f.Recipient != "" {
 		return ScopeRecipient

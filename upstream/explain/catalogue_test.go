@@ -90,8 +90,8 @@ func TestVerdict(t *testing.T) {
 		// Neither a bare code nor one misspelt sender keeps all other mail.
 		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(501, "5.5.4 Invalid parameter")}, explain.Return, explain.ScopeMessage},
 		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(501, "5.1.7 Bad sender address syntax")}, explain.Return, explain.ScopeMessage},
-		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(550, "Sender domain is not verified")}, explain.Hold, explain.ScopeRoute},
-		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(450, "4.1.7 Sender address rejected: unverified address")}, explain.Hold, explain.ScopeRoute},
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(550, "Sender domain is not verified")}, explain.Hold, explain.ScopeSender},
+		{explain.Failure{Cause: explain.SenderDomain, Stage: explain.StageMail, Reply: reply(450, "4.1.7 Sender address rejected: unverified address")}, explain.Hold, explain.ScopeSender},
 		{explain.Failure{Cause: explain.RelayDenied, Stage: explain.StageRcpt, Recipient: "a@b", Reply: reply(551, "No")}, explain.Return, explain.ScopeRecipient},
 		{explain.Failure{Cause: explain.RelayDenied, Stage: explain.StageRcpt, Recipient: "a@b", Reply: reply(554, "5.7.1 Relay access denied")}, explain.Hold, explain.ScopeRoute},
 		{explain.Failure{Cause: explain.IPBlocked, Stage: explain.StageGreeting, Reply: reply(554, "No")}, explain.Hold, explain.ScopeRoute},

@@ -79,7 +79,7 @@ func (f *Failure) ExplanationIn(l Language) Explanation {
 		title = strings.ToUpper(title[:1]) + title[1:]
 	}
 	meaning := fill.Replace(text.Meaning)
-	if f.Fact(FactKept) != "" && f.Scope() == ScopeRoute {
+	if s := f.Scope(); f.Fact(FactKept) != "" && (s == ScopeRoute || s == ScopeSender) {
 		meaning += " " + words.kept
 	}
 	return Explanation{

@@ -1,0 +1,115 @@
+package queue
+
+import (
+	"time"
+
+	"kurir/upstream/envelope"
+	"kurir/upstream/explain"
+)
+
+// A senderHold keeps back the mail of one sender domain, which the smart host
+// does not send for. It is probed by one message at a time, as a held route
+// is; the mail of others is not concerned.
+type senderHold struct {
+	trouble  *explain.Failure
+	since    time.Time
+	failures int
+	probe    time.Time // when it is tried again
+	probing  bool
+}
+
+// keptBack tells until when a message of a sender has to wait, zero if it need
+// not. The one that need not is the probe.
+func (l *lane) keptBack(from envelope.Path, now time.Time) time.Time {
+	h := l.senders[from.Domain()]
+	switch {
+	case h == nil:
+		return time.Time{}
+	case h.probing:
+		return now.Add(downMin)
+	case now.Before(h.probe):
+		return h.probe
+	}
+	h.probing = true
+	return time.Time{}
+}
+
+// holdSender notes that the smart host does not send for a domain; first tells
+// that it is news.
+func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time, retryMax time.Duration) (h *senderHold, first bool) {
+	h = l.senders[from.Domain()]
+	if first = h == nil; first {
+		h = &senderHold{since: now}
+		if l.senders == nil {
+			l.senders = make(map[string]*senderHold)
+		}
+		l.senders[from.Domain()] = h
+	}
+	if first || !now.Before(h.probe) { // several deliveries of one moment are one failure
+		h.failures++
+		h.probe = now.Add(backoff(min(heldMin, retryMax), min(heldMax, retryMax), h.failures))
+	}
+	h.trouble, h.probing = f, false
+	return h, first
+}
+
+// releaseSender notes that the smart host sends for a domain; it returns what
+// held its mail, nil if nothing did.
+func (l *lane) releaseSender(from envelope.Path, now time.Time) *senderHold {
+	h := l.senders[from.Domain()]
+	if h == nil {
+		return nil
+	}
+	delete(l.senders, from.Domain())
+	for _, i := range l.waiting.remove(func(i *item) bool { return i.from.Domain() == from.Domain() }) {
+		i.due = now
+		l.waiting.push(i)
+	}
+	return h
+}
+
+// waitingOf counts the messages of a sender's domain.
+func (l *lane) waitingOf(from envelope.Path) (n int) {
+	for i := range l.waiting.all() {
+		if i.from.Domain() == from.Domain() {
+			n++
+		}
+	}
+	return n
+}
+
+// noteSender notes how the domain of a sender did, and tells when that is
+// news. The message at hand counts as waiting where it stays.
+func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time, stays int) {
+	q.mu.Lock()
+	switch {
+	case l.retired:
+		q.mu.Unlock()
+	case o.sender != nil:
+		h, first := l.holdSender(from, o.sender, now, q.set().RetryMax)
+		probe, waiting := h.probe, l.waitingOf(from)+stays
+		q.mu.Unlock()
+		if first {
+			q.log.RouteHeld(l.Name, o.sender, probe, waiting)
+		}
+	case o.ours || o.route != nil:
+		if h := l.senders[from.Domain()]; h != nil {
+			h.probing = false
+		}
+		q.mu.Unlock()
+	default:
+		over := l.releaseSender(from, now)
+		waiting := l.waitingOf(from)
+		q.mu.Unlock()
+		if over != nil {
+			q.log.Recovered(l.Name, over.trouble, now.Sub(over.since), waiting)
+		}
+	}
+}
+
+// isHeld tells whether the mail of a sender is kept back now.
+func (q *Queue) isHeld(l *lane, from envelope.Path) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return l.senders[from.Domain()] != nil
+}
