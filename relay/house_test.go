@@ -29,12 +29,12 @@ var mayImport = map[string][]string{
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
 	"relay/dsn":      {"upstream/envelope", "upstream/explain"},
-	"relay/queue":    {"relay/maillog", "relay/spool", "upstream/envelope", "upstream/explain"},
+	"relay/queue":    {"relay/dsn", "relay/maillog", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/notice":   {"relay/maillog", "relay/queue", "upstream/explain"},
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
-		"relay/config", "relay/control", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/spool",
+		"relay/config", "relay/control", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/spool",
 		"upstream", "upstream/explain",
 	},
 	"cmd/kurir": {

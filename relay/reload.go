@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kurir/relay/config"
+	"kurir/relay/dsn"
 	"kurir/relay/listener"
 	"kurir/relay/queue"
 	"kurir/upstream/explain"
@@ -77,6 +78,8 @@ func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
 		GiveUpAfter: time.Duration(c.Delivery.GiveUpAfter),
 		KeepFailed:  time.Duration(c.Delivery.KeepFailed),
 		Routes:      routes,
+		Notify:      dsn.Policy(c.Notify.Bounce),
+		Hostname:    ownName(c.Hostname),
 		Language:    explain.Language(c.Log.Language),
 	}
 }

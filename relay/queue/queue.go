@@ -22,7 +22,7 @@
 // passage.go (a delivery that an app waits for), lane.go (the state of a
 // route), sender.go (of a sender), backlog.go (the order of what waits for it), outcome.go (from what
 // Deliver returned to what it means), settle.go (from there to the spool and
-// the log), room.go (a full spool), operate.go (what a person may do).
+// the log), notify.go (and to the sender), room.go (a full spool), operate.go (what a person may do).
 package queue
 
 import (
@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kurir/relay/dsn"
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
 	"kurir/upstream/envelope"
@@ -79,6 +80,9 @@ type Settings struct {
 
 	Routes []Route // the first whose Senders match is used, else the last
 
+	Notify   dsn.Policy // who gets notifications
+	Hostname string     // our name in them
+
 	Language explain.Language // of explanations in answers and records; "" = English
 }
 
@@ -115,6 +119,7 @@ type Queue struct {
 
 	uncertain []spool.ID // on their way when the relay died
 
+	limit     dsn.Limit
 	operating sync.Mutex // held while a person changes a message; before mu
 
 	mu       sync.Mutex

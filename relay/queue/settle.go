@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"kurir/relay/dsn"
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
 	"kurir/upstream/envelope"
@@ -72,7 +73,8 @@ type account struct {
 	stored  *spool.Stored
 	mail    maillog.Mail
 	outcome outcome
-	told    bool // the log has heard of what is kept
+	told    bool      // the log has heard of what is kept
+	failed  []refusal // lie in failed/, and nobody was notified of them yet
 }
 
 // settle carries out what an attempt at a stored message means: for the lane,
@@ -92,6 +94,9 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	} else {
 		if len(o.delivered) > 0 {
 			q.log.Sent(mail.Only(o.delivered), o.receipt, took)
+			if err := q.notifyStored(dsn.Relayed, st, relayedOnes(o)); err != nil {
+				q.tellTrouble("keep a notification", err) // the message has arrived all the same
+			}
 		}
 		q.keepAccount(l, i, &account{stored: st, mail: mail, outcome: o})
 	}
@@ -187,10 +192,21 @@ func (q *Queue) keepAccount(l *lane, i *item, a *account) {
 }
 
 // moveFailed moves what was refused for good, or is too old, to the failed
-// messages.
+// messages, and notifies of it.
 func (q *Queue) moveFailed(a *account) error {
+	if err := q.keepFailed(a); err != nil || len(a.failed) == 0 {
+		return err
+	}
+	if err := q.notifyStored(dsn.Failed, a.stored, failedOnes(a.failed)); err != nil {
+		return err
+	}
+	a.failed = nil
+	return nil
+}
+
+func (q *Queue) keepFailed(a *account) error {
 	now := time.Now()
-	failed := a.outcome.returned
+	failed := slices.Clone(a.outcome.returned)
 	givenUp := len(a.outcome.kept) > 0 && q.tooOld(a.stored.Since(), now)
 	if givenUp {
 		failed = append(failed, a.outcome.kept...)
@@ -215,6 +231,7 @@ func (q *Queue) moveFailed(a *account) error {
 		}
 		a.outcome.kept = nil
 	}
+	a.failed = append(a.failed, failed...)
 	return nil
 }
 
@@ -236,6 +253,12 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	st.Due = now.Add(q.pause(o, i.attempts+1))
 	if !a.told {
 		q.tellKept(l, a, st.Due)
+	}
+	if !st.Late && now.Sub(st.Since()) >= lateAfter {
+		if err := q.notifyStored(dsn.Delayed, a.stored, failedOnes(o.kept)); err != nil {
+			return err
+		}
+		st.Late = true
 	}
 	if err := q.spool.Defer(&st); err != nil {
 		return err

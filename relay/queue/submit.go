@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"kurir/relay/dsn"
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
 	"kurir/upstream/explain"
@@ -142,6 +143,11 @@ func (q *Queue) unkept(p *passage, notKept error) Answer {
 	mail.Attempt = 1
 	if len(o.delivered) > 0 {
 		q.log.Sent(mail.Only(o.delivered), o.receipt, time.Since(p.started))
+		if to, about := q.chooseNotified(dsn.Relayed, *d.Envelope(), relayedOnes(o)); len(about) > 0 {
+			if err := q.post(dsn.Relayed, to, d.Message(), d.MessageID, d.Received(), about); err != nil {
+				q.tellTrouble("keep a notification", err)
+			}
+		}
 	}
 	for _, r := range o.returned {
 		q.log.Failed(mail.Only(recipients([]refusal{r})), r.failure)

@@ -25,6 +25,7 @@ type Stored struct {
 	EightBit  bool              `json:"eight_bit,omitempty"`
 	Due       time.Time         `json:"due,omitzero"`       // not before that; zero until the first Defer
 	Tried     int               `json:"tried,omitempty"`    // attempts that were concluded
+	Late      bool              `json:"late,omitempty"`     // the sender was notified of the delay
 	Sending   int               `json:"sending,omitempty"`  // the attempt that had come to its dot when the message was stored; see Draft.Sending
 	Attempts  []Attempt         `json:"attempts,omitempty"` // what is remembered of them
 }

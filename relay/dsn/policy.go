@@ -1,0 +1,89 @@
+package dsn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kurir/upstream/envelope"
+)
+
+// A Kind is what a notification tells of. Its value is that of the Action
+// field (RFC 3464, section 2.3.3).
+type Kind string
+
+// The kinds. Relayed is for a recipient whose delivery succeeded as far as we
+// can know: the next server does not take on the duty to report, which
+// explain.Receipt tells with DSN false. Where it does, it is the one to tell.
+const (
+	Failed  Kind = "failed"
+	Delayed Kind = "delayed"
+	Relayed Kind = "relayed"
+)
+
+// A Policy is who is notified: Sender, Nobody, or else the address of a person
+// who looks after it, as ParsePolicy gives it. The zero value is Nobody.
+type Policy string
+
+// The policies that are no address.
+const (
+	Sender Policy = "sender"
+	Nobody Policy = "none"
+)
+
+// ParsePolicy reads a policy as the configuration has it: "sender", "none" or
+// an address.
+func ParsePolicy(s string) (Policy, error) {
+	switch p := Policy(s); p {
+	case Sender, Nobody:
+		return p, nil
+	}
+	path, err := envelope.ParsePath(s)
+	if err == nil && path == "" {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("notify %q: neither \"sender\" nor \"none\" nor an address: %w", s, err)
+	}
+	return Policy(path), nil
+}
+
+// Notify says whom to notify of what happened to the recipients e.To of a
+// message, and which of them to tell of; nobody if it gives no recipients.
+//
+// No mail with the null reverse-path is ever told of, so that no notification
+// leads to another (RFC 5321, section 6.1). The sender decides with NOTIFY what
+// it hears of: by default of failures. A person hears of failures alone, and
+// of all, as the choice of the app is not theirs.
+func (p Policy) Notify(e *envelope.Envelope, k Kind) (envelope.Path, []envelope.Recipient) {
+	if e.From == "" || p == Nobody || p == "" {
+		return "", nil
+	}
+	if p != Sender {
+		if k != Failed || len(e.To) == 0 {
+			return "", nil
+		}
+		return envelope.Path(p), slices.Clone(e.To)
+	}
+	var told []envelope.Recipient
+	for _, r := range e.To {
+		if wants(r.Notify, k) {
+			told = append(told, r)
+		}
+	}
+	if len(told) == 0 {
+		return "", nil
+	}
+	return e.From, told
+}
+
+// wants tells whether NOTIFY (RFC 3461, section 4.1) asks to hear of k.
+func wants(notify string, k Kind) bool {
+	if notify == "" {
+		return k == Failed
+	}
+	word := map[Kind]string{Failed: "FAILURE", Delayed: "DELAY", Relayed: "SUCCESS"}[k]
+	words := strings.Split(strings.ToUpper(notify), ",")
+	return slices.Contains(words, word) && !slices.Contains(words, "NEVER")
+}
