@@ -103,12 +103,13 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 		return err
 	}
 	files := newConfigFiles(o)
-	if err := files.free(files.config); err != nil {
+	if err := files.ready(); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, headline(f))
+	// Where the questions are: who types a password has to see for whom.
+	fmt.Fprintln(ask.out, headline(f))
 	for _, note := range notes(f) {
-		fmt.Fprintln(stdout, note)
+		fmt.Fprintln(ask.out, note)
 	}
 	if f.Host == "" {
 		if f.Host, err = ask.line("Host: "); err != nil {
@@ -120,9 +121,9 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 			return err
 		}
 	} else {
-		fmt.Fprintln(stdout, "User name:", f.Username)
+		fmt.Fprintln(ask.out, "User name:", f.Username)
 	}
-	fmt.Fprintln(stdout, "Password:", wantedPassword(f)+".")
+	fmt.Fprintln(ask.out, "Password:", wantedPassword(f)+".")
 	password, err := ask.password()
 	if err != nil {
 		return err
@@ -214,14 +215,14 @@ func notes(f discover.Finding) (list []string) {
 	if f.Similar != "" {
 		list = append(list, "Did you mean "+f.Similar+"?")
 	}
-	if f.Trouble != nil {
-		list = append(list, fmt.Sprintf("DNS did not answer (%v), so the server could not really be looked up; try again later.", f.Trouble))
+	if f.Trouble != nil && f.How == discover.ByGuess {
+		list = append(list, fmt.Sprintf("DNS did not answer (%v), so this may be the wrong server: give --provider NAME, or correct the host in the file.", f.Trouble))
 	}
 	if f.How == discover.ByGuess && f.MX != "" && f.MX != f.Host {
 		list = append(list, "If that host does not work, try "+f.MX+", which receives the domain's mail.")
 	}
 	if f.Foreign {
-		list = append(list, f.Host+" is outside of "+f.Domain+", and DNS can be forged: use it only if you know it as your provider.")
+		list = append(list, f.Host+" is outside of "+f.Domain+", and what led there can be forged: use it only if you know it as your provider.")
 	}
 	if f.Provider != nil && tokensOnly(f.Provider) {
 		list = append(list, f.Provider.Title+" takes no passwords, and Kurir signs in with passwords: use another provider for it.")

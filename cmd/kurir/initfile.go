@@ -97,6 +97,21 @@ func (c configFiles) free(path string) error {
 	return nil
 }
 
+// ready tells whether the files could be written now.
+func (c configFiles) ready() error {
+	for _, path := range []string{c.config, c.password} {
+		if err := c.free(path); err != nil {
+			return err
+		}
+	}
+	dir := filepath.Dir(c.config)
+	f, err := os.CreateTemp(dir, ".kurir-*")
+	if err != nil {
+		return fmt.Errorf("nothing can be written into %s; name another file with --output: %w", dir, errors.Unwrap(err))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // write creates both files, each whole or not at all; the password comes
 // first, so that no configuration points to nothing. Without a password its
 // file stays as it is.

@@ -62,7 +62,7 @@ type Finding struct {
 	// Username is what to sign in with; "" if only the customer knows it.
 	Username string
 
-	// Foreign is set if unauthenticated DNS alone leads to Host, and Host is
+	// Foreign is set if DNS or the domain's website leads to Host, and Host is
 	// neither in Domain nor a known provider's.
 	Foreign bool
 
@@ -70,8 +70,9 @@ type Finding struct {
 	// is a stranger. On small hosting it often takes submissions as well.
 	MX string
 
-	// Similar is, for a guess, the domain of a known provider which Domain
-	// resembles enough to be a mistyped form of it; "" if there is none.
+	// Similar is the domain of a known provider which Domain resembles enough
+	// to be a mistyped form of it; "" if there is none. Somebody may have set
+	// up a server for those who mistype it.
 	Similar string
 
 	// Trouble is what kept DNS from answering, nil if it did. It leaves the
@@ -151,7 +152,7 @@ func FromAddress(ctx context.Context, address string, o Options) (Finding, error
 		return Finding{}, fmt.Errorf("look up %s: %w", domain, err)
 	}
 	if !found {
-		f.How, f.Host, f.Similar = ByGuess, "mail."+domain, similarDomain(domain)
+		f.How, f.Host = ByGuess, "mail."+domain
 	}
 	if f.Provider == nil {
 		f.Provider = provider.ByHost(f.Host)
@@ -162,7 +163,10 @@ func FromAddress(ctx context.Context, address string, o Options) (Finding, error
 			f.Username = login(f.Provider, address)
 		}
 	}
-	f.Foreign = f.How == BySRV && f.Provider == nil && f.Host != domain && !strings.HasSuffix(f.Host, "."+domain)
+	if f.Provider == nil {
+		f.Similar = similarDomain(domain)
+	}
+	f.Foreign = f.How != ByGuess && f.Provider == nil && f.Host != domain && !strings.HasSuffix(f.Host, "."+domain)
 	return f, nil
 }
 

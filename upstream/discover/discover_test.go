@@ -112,6 +112,7 @@ func TestFromAddress(t *testing.T) {
 			"_submissions._tcp.suffix.example":   srv("mail.notsuffix.example.", 465),
 			"_submissions._tcp.fastmail.example": srv("smtp.fastmail.com.", 2465),
 			"_submissions._tcp.evil.example":     srv("a\"\n[upstream]\nhost=\"b.example.", 465),
+			"_submissions._tcp.gmai.com":         srv("smtp.gmai.com.", 465),
 			"_submission._tcp.evil.example":      srv("ok.evil.example.", 0),
 		},
 	}
@@ -124,6 +125,7 @@ func TestFromAddress(t *testing.T) {
 		{"me@own.example", "guess mail.own.example me@own.example mx=server12.host.example"},
 		{"me@nothing.example", "guess mail.nothing.example me@nothing.example"},
 		{"me@gmial.com", "guess mail.gmial.com me@gmial.com similar=gmail.com mx=mx.parked.example"},
+		{"me@gmai.com", "srv smtp.gmai.com me@gmai.com similar=gmail.com"},
 		{"me@srv.example", "srv mail.srv.example me@srv.example"},
 		{"me@starttls.example", "srv smtp.starttls.example me@starttls.example"},
 		{"me@unusual.example", "srv out.unusual.example implicit me@unusual.example"},

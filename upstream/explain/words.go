@@ -42,7 +42,7 @@ func readTexts(data string) vocabulary {
 
 // small are the words of a language around and within its texts.
 type small struct {
-	where, at, reply, err, why, do                                                  string
+	where, at, reply, err, why, do                                                        string
 	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem, kept string
 }
 
