@@ -29,29 +29,18 @@ func TestDiskFull(t *testing.T) {
 	provider := upstreamtest.Sandbox(t, sandbox.Options{Maildir: maildir})
 	network := newWire(t, provider.STARTTLS().Port)
 	dir := t.TempDir()
-	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, provider.CA(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	disk := filepath.Join(dir, "state", "spool")
 	if err := os.MkdirAll(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	config := writeConfig(t, dir, fmt.Sprintf(`[upstream]
-host = "localhost"
-port = %d
-tls = "starttls"
-username = "sandbox"
-password = "sandbox"
-ca_file = %q
-[listen]
+	config := sandboxConfig(t, dir, provider, network.port, fmt.Sprintf(`[listen]
 smtp = [%q]
 [delivery]
 mode = "queue"
 retry_min = "1s"
 retry_max = "1s"
-`, network.port, ca, addr))
+`, addr))
 	s := newScene()
 	// In a mount namespace of its own, which goes with it.
 	relay := newRelay(t, s, "unshare", "--mount", "sh", "-ec",

@@ -11,7 +11,6 @@ import (
 	"net/smtp"
 	"net/textproto"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,26 +40,15 @@ func TestKill(t *testing.T) {
 			provider := startSandbox(t)
 			network := newWire(t, provider.STARTTLS().Port)
 			dir := t.TempDir()
-			ca := filepath.Join(dir, "ca.pem")
-			if err := os.WriteFile(ca, provider.CA(), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-			config := writeConfig(t, dir, fmt.Sprintf(`[upstream]
-host = "localhost"
-port = %d
-tls = "starttls"
-username = "sandbox"
-password = "sandbox"
-ca_file = %q
-[listen]
+			config := sandboxConfig(t, dir, provider, network.port, fmt.Sprintf(`[listen]
 smtp = [%q]
 max_connections = 200
 [delivery]
 mode = %q
 retry_min = "1s"
 retry_max = "1s"
-`, network.port, ca, addr, mode))
+`, addr, mode))
 			s := newScene()
 			relay := newRelay(t, s, "kurir", "serve", "--config", config)
 			if err := relay.start(ctx); err != nil {

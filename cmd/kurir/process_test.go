@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kurir/upstream/sandbox"
 )
 
 // A scene is what is known of the programs of one test. Whoever learns
@@ -226,6 +228,24 @@ func writeConfig(t testing.TB, dir string, settings string) (path string) {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// sandboxConfig makes a configuration for a sandbox, or what leads to it, that
+// listens on a port; more are further settings.
+func sandboxConfig(t testing.TB, dir string, p *sandbox.Server, port int, more string) (path string) {
+	t.Helper()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, p.CA(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return writeConfig(t, dir, fmt.Sprintf(`[upstream]
+host = "localhost"
+port = %d
+tls = "starttls"
+username = "sandbox"
+password = "sandbox"
+ca_file = %q
+`, port, ca)+more)
 }
 
 // freePort is a port of loopback that was free a moment ago.

@@ -95,22 +95,11 @@ func newHaul(tb testing.TB, mode string) *haul {
 	tb.Helper()
 	h := &haul{scene: newScene(), dir: tb.TempDir()}
 	h.provider = upstreamtest.Sandbox(tb, sandbox.Options{Maildir: filepath.Join(h.dir, "Maildir")})
-	ca := filepath.Join(h.dir, "ca.pem")
-	if err := os.WriteFile(ca, h.provider.CA(), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	config := writeConfig(tb, h.dir, fmt.Sprintf(`[upstream]
-host = "localhost"
-port = %d
-tls = "starttls"
-username = "sandbox"
-password = "sandbox"
-ca_file = %q
-[listen]
+	config := sandboxConfig(tb, h.dir, h.provider, h.provider.STARTTLS().Port, fmt.Sprintf(`[listen]
 smtp = ["127.0.0.1:0"]
 [delivery]
 mode = %q
-`, h.provider.STARTTLS().Port, ca, mode))
+`, mode))
 	h.relay = newRelay(tb, h.scene, "kurir", "serve", "--config", config)
 	h.relay.environ = append(h.relay.environ, "KURIR_LOG_LEVEL=info")
 	return h

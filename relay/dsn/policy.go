@@ -1,8 +1,6 @@
 package dsn
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -23,7 +21,7 @@ const (
 )
 
 // A Policy is who is notified: Sender, Nobody, or else the address of a person
-// who looks after it, as ParsePolicy gives it. The zero value is Nobody.
+// who looks after it. The zero value is Nobody.
 type Policy string
 
 // The policies that are no address.
@@ -31,23 +29,6 @@ const (
 	Sender Policy = "sender"
 	Nobody Policy = "none"
 )
-
-// ParsePolicy reads a policy as the configuration has it: "sender", "none" or
-// an address.
-func ParsePolicy(s string) (Policy, error) {
-	switch p := Policy(s); p {
-	case Sender, Nobody:
-		return p, nil
-	}
-	path, err := envelope.ParsePath(s)
-	if err == nil && path == "" {
-		err = errors.New("it is empty")
-	}
-	if err != nil {
-		return "", fmt.Errorf("notify %q: neither \"sender\" nor \"none\" nor an address: %w", s, err)
-	}
-	return Policy(path), nil
-}
 
 // Notify says whom to notify of what happened to the recipients e.To of a
 // message, and which of them to tell of; nobody if it gives no recipients.

@@ -50,22 +50,6 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// TestParsePolicy holds what can stand in the configuration.
-func TestParsePolicy(t *testing.T) {
-	for in, want := range map[string]dsn.Policy{
-		"sender": dsn.Sender, "none": dsn.Nobody, "boss@y.example": "boss@y.example", "<boss@y.example>": "boss@y.example",
-	} {
-		if got, err := dsn.ParsePolicy(in); err != nil || got != want {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "<>", "boss", "a b@", "x@y\r\nz"} {
-		if got, err := dsn.ParsePolicy(in); err == nil {
-			t.Errorf("%q: %q", in, got)
-		}
-	}
-}
-
 // TestLimit keeps one fault from filling a mailbox, and shows that those kept
 // back are told of later.
 func TestLimit(t *testing.T) {
