@@ -54,18 +54,19 @@ func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time,
 }
 
 // releaseSender notes that the smart host sends for a domain; it returns what
-// held its mail, nil if nothing did.
-func (l *lane) releaseSender(from envelope.Path, now time.Time) *senderHold {
-	h := l.senders[from.Domain()]
-	if h == nil {
-		return nil
+// held its mail, nil if nothing did, and how many messages that were.
+func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *senderHold, waiting int) {
+	over = l.senders[from.Domain()]
+	if over == nil {
+		return nil, 0
 	}
 	delete(l.senders, from.Domain())
-	for _, i := range l.waiting.remove(func(i *item) bool { return i.from.Domain() == from.Domain() }) {
+	kept := l.waiting.remove(func(i *item) bool { return i.from.Domain() == from.Domain() })
+	for _, i := range kept {
 		i.due = now
 		l.waiting.push(i)
 	}
-	return h
+	return over, len(kept)
 }
 
 // waitingOf counts the messages of a sender's domain.
@@ -87,7 +88,10 @@ func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time
 		q.mu.Unlock()
 	case o.sender != nil:
 		h, first := l.holdSender(from, o.sender, now, q.set().RetryMax)
-		probe, waiting := h.probe, l.waitingOf(from)+stays
+		probe, waiting := h.probe, stays
+		if first {
+			waiting += l.waitingOf(from)
+		}
 		q.mu.Unlock()
 		if first {
 			q.log.RouteHeld(l.Name, o.sender, probe, waiting)
@@ -98,8 +102,7 @@ func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time
 		}
 		q.mu.Unlock()
 	default:
-		over := l.releaseSender(from, now)
-		waiting := l.waitingOf(from)
+		over, waiting := l.releaseSender(from, now)
 		q.mu.Unlock()
 		if over != nil {
 			q.log.Recovered(l.Name, over.trouble, now.Sub(over.since), waiting)
