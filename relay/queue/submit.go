@@ -172,12 +172,16 @@ func (q *Queue) unkept(p *passage, notKept error) Answer {
 
 // notStored answers 4xx: the app still has the message (promise P4).
 func (q *Queue) notStored(d *spool.Draft, err error) Answer {
+	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
+	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}}
 	if !errors.Is(err, spool.ErrFull) {
 		q.tellTrouble("store a message", err)
-		return Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}, Text: "the message could not be stored; please send it again later"}
+		a = Answer{Code: 451, Enhanced: explain.EnhancedCode{4, 3, 0}}
+		f = explain.Explain(explain.Failure{Cause: explain.ServerError, Err: err, Facts: []explain.Fact{
+			{Name: explain.FactHere, Value: "here"}, {Name: explain.FactFault, Value: err.Error()},
+		}})
 	}
-	f := explain.Explain(explain.Failure{Cause: explain.SpoolFull, Err: err})
-	a := Answer{Code: 452, Enhanced: explain.EnhancedCode{4, 3, 1}, Text: f.ExplanationIn(q.set().Language).Title + " Please send it again later."}
+	a.Text = f.ExplanationIn(q.set().Language).Title
 	q.log.Refused(mailOfDraft(d), f, a.Code, a.Enhanced)
 	return a
 }
@@ -188,15 +192,10 @@ func (q *Queue) refuse(mail maillog.Mail, f *explain.Failure, code int) Answer {
 	if f.Reply != nil && f.Reply.Class() == code/100 && f.Reply.Code != 421 {
 		code = f.Reply.Code
 	}
-	e := f.ExplanationIn(q.set().Language)
-	lines := []string{e.Title, e.Fix}
-	if f.Reply != nil {
-		lines = append(lines, fmt.Sprintf("%s said: %s", f.Candidate.Host, f.Reply.Line()))
-	}
 	enhanced := f.Enhanced()
 	enhanced[0] = code / 100
 	q.log.Refused(mail, f, code, enhanced)
-	return Answer{Code: code, Enhanced: enhanced, Text: strings.Join(append(lines, "Kurir id "+mail.ID), "\n")}
+	return Answer{Code: code, Enhanced: enhanced, Text: strings.Join(append(f.LinesIn(q.set().Language), "Kurir id "+mail.ID), "\n")}
 }
 
 func queued(d *spool.Draft) Answer {

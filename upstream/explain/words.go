@@ -42,20 +42,20 @@ func readTexts(data string) vocabulary {
 
 // small are the words of a language around and within its texts.
 type small struct {
-	where, at, reply, err, why, do                                                        string
-	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem, kept string
+	where, at, reply, err, why, do                                                              string
+	provider, recipient, thePort, otherName, notKnown, unknownDay, none, noneOfThem, kept, said string
 }
 
 func (l Language) words() (vocabulary, small) {
 	if l == Indonesian {
 		return indonesian(), small{
 			"letak", "tahap", "balasan", "galat", "sebab", "solusi",
-			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu", "Semua email disimpan sampai berhasil.",
+			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu", "Semua email disimpan sampai berhasil.", "%s menjawab: %s",
 		}
 	}
 	return english(), small{
 		"where", "at", "reply", "error", "why", "do",
-		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them", "All mail is kept until it works.",
+		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them", "All mail is kept until it works.", "%s said: %s",
 	}
 }
 
@@ -130,6 +130,18 @@ func (f *Failure) DetailsIn(l Language) string {
 	line(words.why, e.Meaning)
 	line(words.do, e.Fix)
 	return b.String()
+}
+
+// LinesIn is the failure in l as an app is told: what is wrong, what to do, and
+// the server's words.
+func (f *Failure) LinesIn(l Language) []string {
+	_, words := l.words()
+	e := f.ExplanationIn(l)
+	lines := []string{e.Title, e.Fix}
+	if f.Reply != nil {
+		lines = append(lines, fmt.Sprintf(words.said, f.Candidate.Host, f.Reply.Line()))
+	}
+	return lines
 }
 
 // variants name the texts that fit better than the cause's own, the best
