@@ -335,8 +335,8 @@ func (r *route) use(c explain.Candidate, left []*explain.Failure) {
 	}
 }
 
-// run tries the preferred candidate every hour while another one is used, and
-// returns when ctx has ended and nothing is under way any more.
+// run tries the preferred candidate every hour while another one is used, until
+// ctx ends.
 func (r *route) run(ctx context.Context) {
 	tick := time.NewTicker(preferredEvery)
 	defer tick.Stop()
@@ -345,7 +345,6 @@ func (r *route) run(ctx context.Context) {
 		case <-tick.C:
 			r.tryPreferred(ctx)
 		case <-ctx.Done():
-			r.leaving.Wait()
 			return
 		}
 	}

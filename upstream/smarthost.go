@@ -180,7 +180,8 @@ func (o *Options) transcript(c explain.Candidate) *transcript {
 // kept sessions when ctx ends. It returns when all of them are gone.
 func (h *SmartHost) Run(ctx context.Context) {
 	h.route.run(ctx)
-	h.pool.close()
+	h.pool.close() // from here nobody connects
+	h.route.leaving.Wait()
 }
 
 // Connections is how many deliveries can be under way at once.

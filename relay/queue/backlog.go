@@ -3,6 +3,7 @@ package queue
 import (
 	"container/heap"
 	"iter"
+	"strings"
 	"time"
 
 	"kurir/relay/spool"
@@ -21,12 +22,11 @@ type item struct {
 }
 
 // A backlog is what waits for a route. Of the messages that are due, those of
-// one reverse-path take turns with those of the others, so that a flood of one
-// sender delays nobody else's mail; among themselves the old and small ones
-// come first.
+// one sender take turns with those of the others, so that a flood of one delays
+// nobody else's mail; among themselves the old and small ones come first.
 type backlog struct {
 	later byDue                     // not due, when it was last looked
-	lines map[envelope.Path]*byTurn // due, by reverse-path; none is empty
+	lines map[envelope.Path]*byTurn // due, by sender; none is empty
 	turns []envelope.Path           // who has a line; the first is next
 	ready int                       // messages in all lines
 }
@@ -39,6 +39,19 @@ func (i *item) turn() time.Time {
 	return i.due.Add(time.Duration(i.size * int64(time.Second) / perSecond))
 }
 
+// sender is the reverse-path without what newsletters put into it for each
+// recipient (VERP): what follows the first of "+-=" in the local part, and
+// digits.
+func (i *item) sender() envelope.Path {
+	local, domain, _ := strings.Cut(string(i.from), "@")
+	if n := strings.IndexAny(local, "+-=0123456789"); n < 0 {
+		return i.from
+	} else if n > 0 {
+		local = local[:n]
+	}
+	return envelope.Path(local + "@" + domain)
+}
+
 func (b *backlog) len() int { return len(b.later.items) + b.ready }
 
 func (b *backlog) push(i *item) { heap.Push(&b.later, i) }
@@ -47,14 +60,15 @@ func (b *backlog) push(i *item) { heap.Push(&b.later, i) }
 func (b *backlog) advance(now time.Time) {
 	for len(b.later.items) > 0 && !now.Before(b.later.items[0].due) {
 		i := heap.Pop(&b.later).(*item)
-		line := b.lines[i.from]
+		sender := i.sender()
+		line := b.lines[sender]
 		if line == nil {
 			if b.lines == nil {
 				b.lines = make(map[envelope.Path]*byTurn)
 			}
 			line = new(byTurn)
-			b.lines[i.from] = line
-			b.turns = append(b.turns, i.from)
+			b.lines[sender] = line
+			b.turns = append(b.turns, sender)
 		}
 		heap.Push(line, i)
 		b.ready++

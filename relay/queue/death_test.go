@@ -8,7 +8,6 @@ import (
 
 	"kurir/relay/queue"
 	"kurir/relay/spool"
-	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -16,9 +15,11 @@ import (
 // the delivery that was under way meanwhile.
 type deaf struct{ *spool.Spool }
 
-func (deaf) Message(spool.ID) (*envelope.Message, *spool.Stored, error) {
-	return nil, nil, errors.New("it died")
-}
+var errDied = errors.New("it died")
+
+func (deaf) Defer(*spool.Stored) error { return errDied }
+func (deaf) Fail(*spool.Stored) error  { return errDied }
+func (deaf) Done(spool.ID) error       { return errDied }
 
 // A death between the moment a message is stored and the moment its outcome is
 // kept must not send it again without a word, nor to whom it was delivered

@@ -1,6 +1,11 @@
 package queue
 
 import (
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"kurir/relay/dsn"
@@ -13,18 +18,118 @@ import (
 // is late.
 const lateAfter = 4 * time.Hour
 
-// notifyStored notifies of what became of recipients of a stored message. On
-// nil the notification is durable (promise P2), or nobody is to be told.
-func (q *Queue) notifyStored(kind dsn.Kind, st *spool.Stored, about []dsn.Recipient) error {
+// A notice is a notification of a failed message that somebody has to get.
+type notice struct {
+	to    envelope.Path
+	about []dsn.Recipient
+}
+
+// notifyStored notifies of recipients of a stored message that are late, or
+// were handed on. No mail depends on it.
+func (q *Queue) notifyStored(kind dsn.Kind, st *spool.Stored, about []dsn.Recipient) {
 	to, about := q.chooseNotified(kind, st.Envelope, about)
 	if len(about) == 0 {
-		return nil
+		return
 	}
 	m, _, err := q.spool.Message(st.ID)
-	if err != nil {
-		return err
+	if err == nil {
+		err = q.post(kind, to, m, st.MessageID, st.Received, about)
 	}
-	return q.post(kind, to, m, st.MessageID, st.Received, about)
+	if err != nil {
+		q.tellTrouble("keep a notification", err)
+	}
+}
+
+// notifyFailed notifies of what lies in failed/, which knows of it as long as
+// the notification is not durable (promise P2).
+func (q *Queue) notifyFailed(id spool.ID, n notice) {
+	if len(n.about) == 0 {
+		return
+	}
+	m, st, err := q.spool.FailedMessage(id)
+	if err == nil {
+		m.Open = orEmpty(m.Open)
+		err = q.post(dsn.Failed, n.to, m, st.MessageID, st.Received, n.about)
+	}
+	if err == nil {
+		err = q.spool.Notified(id)
+	}
+	if err == nil || errors.Is(err, spool.ErrNotFound) { // or a person took it
+		q.mu.Lock()
+		delete(q.owing, id)
+		q.mu.Unlock()
+		return
+	}
+	q.tellTrouble("keep a notification", err)
+	q.mu.Lock()
+	q.owing[id] = n
+	q.mu.Unlock()
+}
+
+// orEmpty reads a message whose content cannot be opened as an empty one: the
+// notification says enough without it.
+func orEmpty(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		if r, err := open(); err == nil {
+			return r, nil
+		}
+		return io.NopCloser(strings.NewReader("\r\n")), nil
+	}
+}
+
+// notifyOwed tries again what could not be kept, and once what an earlier life
+// has left.
+func (q *Queue) notifyOwed() {
+	if !q.looked {
+		q.looked = true
+		q.findOwing()
+		q.expireFailed()
+	}
+	q.mu.Lock()
+	owing := maps.Clone(q.owing)
+	q.mu.Unlock()
+	for id, n := range owing {
+		q.notifyFailed(id, n)
+	}
+}
+
+// findOwing looks in failed/ for what nobody was notified of.
+func (q *Queue) findOwing() {
+	for id, err := range q.spool.Failed() {
+		if err != nil {
+			q.tellTrouble("look for notifications", err)
+			return
+		}
+		_, st, err := q.spool.FailedMessage(id)
+		if err != nil || len(st.Unnotified) == 0 {
+			continue
+		}
+		var about []dsn.Recipient
+		for _, r := range st.Envelope.To {
+			if slices.Contains(st.Unnotified, r.To) {
+				about = append(about, dsn.Recipient{Recipient: r, Failure: lastFailure(st, r.To)})
+			}
+		}
+		if to, told := q.chooseNotified(dsn.Failed, st.Envelope, about); len(told) > 0 {
+			q.mu.Lock()
+			q.owing[id] = notice{to, told}
+			q.mu.Unlock()
+		}
+	}
+}
+
+// lastFailure is what the record tells of the last failure of a recipient.
+func lastFailure(st *spool.Stored, to envelope.Path) *explain.Failure {
+	f := explain.Failure{Cause: explain.Unknown, Recipient: to}
+	for _, a := range st.Attempts {
+		if len(a.Recipients) > 0 && !slices.Contains(a.Recipients, to) {
+			continue
+		}
+		f.Cause, f.Stage = explain.Cause(a.Cause), explain.Stage(a.Stage)
+		f.Candidate.Host, _, _ = strings.Cut(a.Candidate, ":")
+		f.Reply, _ = explain.ParseReply(a.Reply)
+	}
+	return explain.Explain(f)
 }
 
 // failedOnes are recipients that a message failed for, or is late for.

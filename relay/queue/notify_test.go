@@ -203,28 +203,59 @@ func (c *crowded) Draft(env envelope.Envelope, client string) (*spool.Draft, err
 	return c.Spool.Draft(env, client)
 }
 
-// A message stays until its notification is safe (promise P2), and is not sent
-// again meanwhile.
+// A failed message knows of its notification until that is safe (promise P2),
+// over a restart too, and whom it was delivered to does not get it again.
 func TestNotificationIsOwed(t *testing.T) {
-	bubble(t, func(t *testing.T, dir string) {
-		p := &postbox{other: noSuchUser}
-		c := &crowded{}
-		b := newBenchOn(t, dir, func(s *spool.Spool) queue.Spool { c.Spool = s; return c }, queue.Spooled)
-		s := settings(queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 1})
-		s.Notify = dsn.Sender
-		b.queue.Configure(s)
-		c.full.Store(true)
-		b.send("app@example.com", envelope.Recipient{To: "you@example.org"})
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if n, _ := b.spool.Usage(); n != 1 || len(p.notifications()) != 0 {
-			t.Errorf("%d messages wait, notifications: %q", n, p.notifications())
-		}
-		c.full.Store(false)
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		if n, _ := b.spool.Usage(); n != 0 || len(p.notifications()) != 1 || b.events("delivery.failed") != 1 {
-			t.Errorf("%d messages wait, %d notifications, %d failed", n, len(p.notifications()), b.events("delivery.failed"))
-		}
-	})
+	for _, restart := range []bool{false, true} {
+		bubble(t, func(t *testing.T, dir string) {
+			var served int
+			p := &postbox{other: func(m *envelope.Message) (*explain.Receipt, error) {
+				served++
+				r := ok()
+				for _, to := range m.To[1:] {
+					r.Refused = append(r.Refused, explain.Explain(explain.Failure{
+						Stage: explain.StageRcpt, Recipient: to.To, Reply: explain.NewReply(550, []string{"5.1.1 No such user"}),
+					}))
+				}
+				return r, nil
+			}}
+			c := &crowded{}
+			s := settings(queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 1})
+			s.Notify = dsn.Sender
+			open := func() *bench {
+				b := newBenchOn(t, dir, func(s *spool.Spool) queue.Spool { c.Spool = s; return c }, queue.Spooled)
+				b.queue.Configure(s)
+				return b
+			}
+			b := open()
+			c.full.Store(true)
+			b.send("app@example.com", envelope.Recipient{To: "me@example.org"}, envelope.Recipient{To: "you@example.org"})
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if n, _ := b.spool.Usage(); n != 0 || len(p.notifications()) != 0 {
+				t.Errorf("%d messages wait, notifications: %q", n, p.notifications())
+			}
+			c.full.Store(false)
+			if restart {
+				b.stop()
+				b = open()
+			}
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			got := p.notifications()
+			if len(got) != 1 || !strings.Contains(got[0], "There is no mailbox for you@example.org.") || !strings.Contains(got[0], "Subject: your invoice") {
+				t.Errorf("notifications: %q", got)
+			}
+			if served != 1 {
+				t.Errorf("sent %d times", served)
+			}
+			b.stop()
+			b = open()
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if len(p.notifications()) != 1 {
+				t.Errorf("notified again after a restart: %q", p.notifications())
+			}
+		})
+	}
 }

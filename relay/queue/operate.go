@@ -12,7 +12,7 @@ import (
 
 // ErrUnderway says that a message is being delivered just now, so that nothing
 // else can be done with it.
-var ErrUnderway = errors.New("it is being delivered now; try again in a moment")
+var ErrUnderway = errors.New("it is being delivered, or what came of that is being kept; try again in a moment")
 
 // A RouteState is how a route is doing.
 type RouteState struct {
@@ -159,6 +159,10 @@ func (q *Queue) pick(id spool.ID) (*item, error) {
 	q.mu.Lock()
 	for _, l := range q.lanes {
 		if found := l.waiting.remove(func(i *item) bool { return i.id == id }); len(found) > 0 {
+			if found[0].owed != nil { // what came of it is not in the spool yet
+				l.waiting.push(found[0])
+				break
+			}
 			q.mu.Unlock()
 			return found[0], nil
 		}

@@ -20,8 +20,8 @@ func TestFloodDelaysNobodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {
 		p := &provider{takes: time.Second}
 		b := newBench(t, dir, queue.Spooled, route(p, 1))
-		for range 200 {
-			b.submit("news@example.com", "a@example.org")
+		for n := range 200 {
+			b.submit(envelope.Path(fmt.Sprintf("news+%d=example.org@example.com", n)), "a@example.org") // VERP
 		}
 		place := func(b *bench, from envelope.Path) int {
 			before, _ := p.counts()

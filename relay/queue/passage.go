@@ -137,6 +137,9 @@ func (p *passage) keep() error {
 	p.mu.Lock()
 	p.stored = true
 	ended := p.ended
+	if !ended {
+		p.q.list(p.draft.ID())
+	}
 	p.mu.Unlock()
 	if ended {
 		p.conclude()
@@ -147,10 +150,6 @@ func (p *passage) keep() error {
 // conclude carries out the outcome of a message that is in the spool.
 func (p *passage) conclude() {
 	defer p.draft.Close()
-	_, st, err := p.q.spool.Message(p.draft.ID())
-	if err != nil {
-		p.q.unreadable(p.lane, newItem(p.draft), err)
-		return
-	}
-	p.q.settle(p.lane, newItem(p.draft), st, p.outcome, time.Since(p.started))
+	defer p.q.unlist(p.draft.ID(), p.q.list(p.draft.ID()))
+	p.q.settle(p.lane, newItem(p.draft), p.draft.Stored(), p.outcome, time.Since(p.started))
 }

@@ -27,6 +27,7 @@ package queue
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -98,6 +99,9 @@ type Spool interface {
 	Done(id spool.ID) error
 	Defer(st *spool.Stored) error
 	Fail(st *spool.Stored) error
+	Failed() iter.Seq2[spool.ID, error]
+	FailedMessage(id spool.ID) (*envelope.Message, *spool.Stored, error)
+	Notified(id spool.ID) error
 	Revive(id spool.ID) (*spool.Stored, error)
 	RemoveFailed(id spool.ID) error
 	Expire(keep time.Duration) (removed int, err error)
@@ -119,7 +123,10 @@ type Queue struct {
 
 	uncertain []spool.ID // on their way when the relay died
 
-	limit     dsn.Limit
+	limit  dsn.Limit
+	owing  map[spool.ID]notice // notifications that could not be kept yet
+	looked bool                // for those of an earlier life
+
 	operating sync.Mutex // held while a person changes a message; before mu
 
 	mu       sync.Mutex
@@ -148,7 +155,7 @@ const grace = 20 * time.Second
 func New(o Options) *Queue {
 	q := &Queue{
 		spool: o.Spool, log: o.Log,
-		underway: map[spool.ID]uint64{}, wake: make(chan struct{}, 1), told: map[string]time.Time{},
+		underway: map[spool.ID]uint64{}, wake: make(chan struct{}, 1), told: map[string]time.Time{}, owing: map[spool.ID]notice{},
 	}
 	q.deliver, q.cancel = context.WithCancel(context.Background())
 	q.Configure(o.Settings)
@@ -233,6 +240,7 @@ func (q *Queue) Run(ctx context.Context) {
 			q.expireFailed()
 			continue
 		case <-flush.C:
+			q.notifyOwed()
 			if err := q.spool.Sync(); err != nil {
 				q.tellTrouble("flush the spool", err)
 			}
@@ -301,6 +309,25 @@ func (q *Queue) nextLocked(l *lane, now time.Time) *item {
 	return i
 }
 
+// list notes that a stored message is under way, and numbers that.
+func (q *Queue) list(id spool.ID) (take uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.takes++
+	q.underway[id] = q.takes
+	return q.takes
+}
+
+// unlist ends what list noted, unless the message is back in the queue or
+// taken again.
+func (q *Queue) unlist(id spool.ID, take uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.underway[id] == take {
+		delete(q.underway, id)
+	}
+}
+
 // work delivers one message after the other as long as the lane has any.
 func (q *Queue) work(l *lane, i *item) {
 	defer q.working.Done()
@@ -310,10 +337,8 @@ func (q *Queue) work(l *lane, i *item) {
 		take := q.underway[id]
 		q.mu.Unlock()
 		q.deliverStored(l, i)
+		q.unlist(id, take)
 		q.mu.Lock()
-		if q.underway[id] == take { // neither back in the queue nor taken again
-			delete(q.underway, id)
-		}
 		l.release()
 		i = q.nextLocked(l, time.Now())
 		q.mu.Unlock()

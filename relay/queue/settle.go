@@ -73,8 +73,8 @@ type account struct {
 	stored  *spool.Stored
 	mail    maillog.Mail
 	outcome outcome
-	told    bool      // the log has heard of what is kept
-	failed  []refusal // lie in failed/, and nobody was notified of them yet
+	told    bool   // the log has heard of what is kept
+	notice  notice // of those who lie in failed/ and whose sender was not told
 }
 
 // settle carries out what an attempt at a stored message means: for the lane,
@@ -94,9 +94,7 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	} else {
 		if len(o.delivered) > 0 {
 			q.log.Sent(mail.Only(o.delivered), o.receipt, took)
-			if err := q.notifyStored(dsn.Relayed, st, relayedOnes(o)); err != nil {
-				q.tellTrouble("keep a notification", err) // the message has arrived all the same
-			}
+			q.notifyStored(dsn.Relayed, st, relayedOnes(o))
 		}
 		q.keepAccount(l, i, &account{stored: st, mail: mail, outcome: o})
 	}
@@ -182,8 +180,9 @@ func (q *Queue) keepAccount(l *lane, i *item, a *account) {
 	if err == nil {
 		err = q.moveKept(l, i, a)
 	}
-	if err == nil || errors.Is(err, spool.ErrNotFound) {
-		return // or a person dropped it
+	if err == nil || errors.Is(err, spool.ErrNotFound) { // or a person dropped it
+		q.notifyFailed(a.stored.ID, a.notice)
+		return
 	}
 	q.tellTrouble("keep account of a message", err)
 	i.owed = a
@@ -192,19 +191,8 @@ func (q *Queue) keepAccount(l *lane, i *item, a *account) {
 }
 
 // moveFailed moves what was refused for good, or is too old, to the failed
-// messages, and notifies of it.
+// messages, with who has to be told of it.
 func (q *Queue) moveFailed(a *account) error {
-	if err := q.keepFailed(a); err != nil || len(a.failed) == 0 {
-		return err
-	}
-	if err := q.notifyStored(dsn.Failed, a.stored, failedOnes(a.failed)); err != nil {
-		return err
-	}
-	a.failed = nil
-	return nil
-}
-
-func (q *Queue) keepFailed(a *account) error {
 	now := time.Now()
 	failed := slices.Clone(a.outcome.returned)
 	givenUp := len(a.outcome.kept) > 0 && q.tooOld(a.stored.Since(), now)
@@ -218,6 +206,10 @@ func (q *Queue) keepFailed(a *account) error {
 	st.Envelope.To = recipients(failed)
 	st.Tried++
 	st.Attempts = remember(st.Attempts, attempts(failed, now, q.set().Language))
+	to, told := q.chooseNotified(dsn.Failed, st.Envelope, failedOnes(failed))
+	for _, r := range told {
+		st.Unnotified = append(st.Unnotified, r.To)
+	}
 	if err := q.spool.Fail(&st); err != nil {
 		return err
 	}
@@ -231,7 +223,9 @@ func (q *Queue) keepFailed(a *account) error {
 		}
 		a.outcome.kept = nil
 	}
-	a.failed = append(a.failed, failed...)
+	if len(told) > 0 {
+		a.notice = notice{to, append(a.notice.about, told...)}
+	}
 	return nil
 }
 
@@ -254,14 +248,13 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	if !a.told {
 		q.tellKept(l, a, st.Due)
 	}
-	if !st.Late && now.Sub(st.Since()) >= lateAfter {
-		if err := q.notifyStored(dsn.Delayed, a.stored, failedOnes(o.kept)); err != nil {
-			return err
-		}
-		st.Late = true
-	}
+	late := !st.Late && now.Sub(st.Since()) >= lateAfter
+	st.Late = st.Late || late
 	if err := q.spool.Defer(&st); err != nil {
 		return err
+	}
+	if late {
+		q.notifyStored(dsn.Delayed, &st, failedOnes(o.kept))
 	}
 	*i = item{id: i.id, from: i.from, size: i.size, received: i.received, due: st.Due, attempts: i.attempts + 1}
 	q.push(i)

@@ -10,6 +10,7 @@ import (
 	"kurir/relay/dsn"
 	"kurir/relay/maillog"
 	"kurir/relay/spool"
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -83,7 +84,8 @@ func (q *Queue) passed(p *passage) Answer {
 // waited for, because nobody else could tell its outcome.
 func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
 	deadline := time.Now().Add(q.set().Wait)
-	if f := q.enterBy(ctx, l, deadline); f != nil {
+	l, f := q.enterBy(ctx, l, d.Envelope().From, deadline)
+	if f != nil {
 		defer d.Close()
 		return q.refuse(mailOfDraft(d), f, 451)
 	}
@@ -97,22 +99,25 @@ func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
 
 var errWaitOver = errors.New("the provider took longer than delivery.wait")
 
-// enterBy waits for a slot; the failure says why there was none in time. A
+// enterBy waits for a slot, of another lane if that is replaced meanwhile; the failure says why there was none in time. A
 // route in trouble is tried by one message when its probe is due, and the
 // others hear at once what is wrong with it.
-func (q *Queue) enterBy(ctx context.Context, l *lane, deadline time.Time) *explain.Failure {
+func (q *Queue) enterBy(ctx context.Context, l *lane, from envelope.Path, deadline time.Time) (*lane, *explain.Failure) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	for {
 		q.mu.Lock()
+		if l.retired {
+			l = q.laneOfLocked(from)
+		}
 		entered := q.enterLocked(l, l.enter) || q.enterLocked(l, l.enterAsProbe)
 		trouble, freed, pause := l.trouble, l.freed, time.Until(l.next)
 		q.mu.Unlock()
 		switch {
 		case entered:
-			return nil
+			return l, nil
 		case trouble != nil:
-			return trouble
+			return l, trouble
 		}
 		paused := time.NewTimer(max(pause, 0))
 		if pause <= 0 {
@@ -122,9 +127,9 @@ func (q *Queue) enterBy(ctx context.Context, l *lane, deadline time.Time) *expla
 		case <-freed:
 		case <-paused.C:
 		case <-timer.C:
-			return explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: errWaitOver})
+			return l, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: errWaitOver})
 		case <-ctx.Done():
-			return explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
+			return l, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
 		}
 		paused.Stop()
 	}

@@ -89,7 +89,8 @@
 // Defer writes and flushes the .eml (a hard link where there is a file
 // already), then the .json, then the directory, then a DONE record and its
 // flush. A message found both in deferred/ and in the journal is the one in
-// deferred/. Fail does the same in failed/, without the DONE.
+// deferred/. Fail does the same in failed/, without the DONE; its .json names
+// those whose sender has still to be notified, until Notified writes it anew.
 //
 // Revive links the .eml from failed/ into deferred/, writes and flushes the
 // .json, then the directory: from here the message waits. Then it is removed

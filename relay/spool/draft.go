@@ -104,6 +104,14 @@ func (d *Draft) Size() int64 { return d.size }
 // Envelope is the draft's own; it may be changed until Commit.
 func (d *Draft) Envelope() *envelope.Envelope { return &d.env }
 
+// Stored is what Commit keeps, or has kept, beside the content.
+func (d *Draft) Stored() *Stored {
+	return &Stored{
+		ID: d.id, MessageID: d.MessageID, Received: d.received, Client: d.client,
+		Envelope: d.env, Size: d.size, EightBit: d.eightBit, Sending: d.Sending,
+	}
+}
+
 // Write adds content as it will be sent: lines end in CRLF, nothing is
 // dot-stuffed. An error wraps ErrFull when there is no room; after any error
 // the draft is only good for Close.
@@ -336,10 +344,7 @@ func (d *Draft) encode() (rec []byte, env int, err error) {
 	}
 	defer d.s.encoders.Put(enc)
 	enc.Reset()
-	err = enc.Encode(&Stored{
-		ID: d.id, MessageID: d.MessageID, Received: d.received, Client: d.client,
-		Envelope: d.env, Size: d.size, EightBit: d.eightBit, Sending: d.Sending,
-	})
+	err = enc.Encode(d.Stored())
 	if err != nil {
 		return nil, 0, fmt.Errorf("spool: encode the envelope: %w", err)
 	}

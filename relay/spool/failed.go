@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"kurir/upstream/envelope"
 )
 
 // Failed lists the messages in failed/, oldest first. The list is that of the
@@ -43,6 +45,35 @@ func (s *Spool) LoadFailed(id ID) (*Stored, error) {
 	return st, wrap("read "+id.String(), err)
 }
 
+// FailedMessage reads a failed message as Message reads a waiting one. Its
+// Open fails where the content is gone.
+func (s *Spool) FailedMessage(id ID) (*envelope.Message, *Stored, error) {
+	st, err := s.LoadFailed(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &envelope.Message{
+		Envelope: st.Envelope, ID: id.String(), Size: st.Size, EightBit: st.EightBit,
+		Open: func() (io.ReadCloser, error) {
+			f, err := s.disk.open(eml(s.dir.failed, id), os.O_RDONLY)
+			if err != nil {
+				return nil, wrap("read "+id.String(), err)
+			}
+			return &contentReader{r: io.NewSectionReader(f, 0, st.Size), left: st.Size, close: f.Close}, nil
+		},
+	}, st, nil
+}
+
+// Notified notes that nobody has to be told any more of what failed.
+func (s *Spool) Notified(id ID) error {
+	st, err := s.LoadFailed(id)
+	if err != nil {
+		return err
+	}
+	st.Unnotified = nil
+	return wrap("note a notification", s.writeMeta(s.dir.failed, st))
+}
+
 // RemoveFailed removes a message from failed/, durably. It fails with
 // ErrNotFound if it is not there.
 func (s *Spool) RemoveFailed(id ID) error {
@@ -72,6 +103,7 @@ func (s *Spool) Revive(id ID) (*Stored, error) {
 	}
 	st.Due = time.Now()
 	st.Revived = st.Due
+	st.Unnotified = nil
 	waiting, err := s.Load(id)
 	switch {
 	case err == nil:

@@ -241,7 +241,7 @@ func (s *Spool) writeMeta(dir string, st *Stored) error {
 }
 
 // Fail keeps a message in failed/, for those recipients that st names, until
-// it expires or a person takes it. What is there already for other recipients
+// it expires or a person takes it. It also keeps st.Unnotified, until Notified. What is there already for other recipients
 // is kept too. It is durable on return. The waiting message is not touched:
 // Done or Defer follows.
 func (s *Spool) Fail(st *Stored) error {
@@ -277,6 +277,11 @@ func merge(a, b *Stored) Stored {
 	for _, r := range b.Envelope.To {
 		if !slices.ContainsFunc(m.Envelope.To, func(have envelope.Recipient) bool { return have.To == r.To }) {
 			m.Envelope.To = append(m.Envelope.To, r)
+		}
+	}
+	for _, to := range a.Unnotified {
+		if !slices.Contains(m.Unnotified, to) {
+			m.Unnotified = append(m.Unnotified, to)
 		}
 	}
 	m.Tried = max(a.Tried, b.Tried)

@@ -15,19 +15,20 @@ import (
 // Stored is all that is kept of a message but its content: the <id>.json of
 // deferred/ and failed/, and the envelope block of the journal.
 type Stored struct {
-	ID        ID                `json:"id"`
-	MessageID string            `json:"message_id,omitempty"` // the Message-ID field
-	Received  time.Time         `json:"received"`
-	Revived   time.Time         `json:"revived,omitzero"` // by a person, after it had failed
-	Client    string            `json:"client,omitempty"`
-	Envelope  envelope.Envelope `json:"envelope"` // To are the recipients still to be served
-	Size      int64             `json:"size"`     // octets of the content, with CRLF line ends
-	EightBit  bool              `json:"eight_bit,omitempty"`
-	Due       time.Time         `json:"due,omitzero"`       // not before that; zero until the first Defer
-	Tried     int               `json:"tried,omitempty"`    // attempts that were concluded
-	Late      bool              `json:"late,omitempty"`     // the sender was notified of the delay
-	Sending   int               `json:"sending,omitempty"`  // the attempt that had come to its dot when the message was stored; see Draft.Sending
-	Attempts  []Attempt         `json:"attempts,omitempty"` // what is remembered of them
+	ID         ID                `json:"id"`
+	MessageID  string            `json:"message_id,omitempty"` // the Message-ID field
+	Received   time.Time         `json:"received"`
+	Revived    time.Time         `json:"revived,omitzero"` // by a person, after it had failed
+	Client     string            `json:"client,omitempty"`
+	Envelope   envelope.Envelope `json:"envelope"` // To are the recipients still to be served
+	Size       int64             `json:"size"`     // octets of the content, with CRLF line ends
+	EightBit   bool              `json:"eight_bit,omitempty"`
+	Due        time.Time         `json:"due,omitzero"`         // not before that; zero until the first Defer
+	Tried      int               `json:"tried,omitempty"`      // attempts that were concluded
+	Unnotified []envelope.Path   `json:"unnotified,omitempty"` // of a failed message: recipients whose failure the sender has still to be told of
+	Late       bool              `json:"late,omitempty"`       // the sender was notified of the delay
+	Sending    int               `json:"sending,omitempty"`    // the attempt that had come to its dot when the message was stored; see Draft.Sending
+	Attempts   []Attempt         `json:"attempts,omitempty"`   // what is remembered of them
 }
 
 // Since is what the age of the message counts from: when it came, or when a
