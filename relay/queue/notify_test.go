@@ -250,7 +250,7 @@ func TestNotificationIsOwed(t *testing.T) {
 				t.Errorf("sent %d times", served)
 			}
 			b.stop()
-			b = open()
+			open()
 			time.Sleep(10 * time.Minute)
 			synctest.Wait()
 			if len(p.notifications()) != 1 {
