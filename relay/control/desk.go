@@ -23,8 +23,8 @@ type Queue interface {
 	Routes() []queue.RouteState
 	Waiting() []queue.Waiting
 	Flush() int
-	Retry(id spool.ID) error
-	Drop(id spool.ID) error
+	Retry(ids []spool.ID, told func(spool.ID, error))
+	Drop(ids []spool.ID, told func(spool.ID, error))
 }
 
 // A Desk answers what is asked about the messages of a relay.

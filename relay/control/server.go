@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -166,8 +167,12 @@ type Done struct {
 // manyErrors is how many errors are told; a disk that fails has one a message.
 const manyErrors = 20
 
+// atOnce is how many messages are taken out of the queue in one go, which is a
+// walk through all of it.
+const atOnce = 1000
+
 // act does something to each message of a choice, and has the log tell.
-func (s *Server) act(do func(spool.ID) error, tell func(uid int, id string)) http.HandlerFunc {
+func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid int, id string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var c Choice
 		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
@@ -179,8 +184,7 @@ func (s *Server) act(do func(spool.ID) error, tell func(uid int, id string)) htt
 			return
 		}
 		var done Done
-		each := func(id spool.ID) {
-			err := do(id)
+		told := func(id spool.ID, err error) {
 			switch {
 			case err == nil:
 				done.Messages++
@@ -191,17 +195,17 @@ func (s *Server) act(do func(spool.ID) error, tell func(uid int, id string)) htt
 				done.Errors = append(done.Errors, "and more, such as "+strconv.Quote(err.Error()))
 			}
 		}
-		for _, id := range c.IDs {
-			each(id)
-		}
 		if c.All {
 			for m, err := range s.desk.List(c.Filter) {
 				if err != nil {
 					answer(w, nil, err)
 					return
 				}
-				each(m.ID)
+				c.IDs = append(c.IDs, m.ID)
 			}
+		}
+		for ids := range slices.Chunk(c.IDs, atOnce) {
+			do(ids, told)
 		}
 		answer(w, done, nil)
 	}

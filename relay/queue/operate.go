@@ -102,15 +102,25 @@ func (q *Queue) Flush() int {
 	return n
 }
 
-// Retry makes a message due now, and its route is tried even if it is in
-// trouble; one that has failed waits again. It fails with spool.ErrNotFound or
-// ErrUnderway.
-func (q *Queue) Retry(id spool.ID) error {
+// Retry makes messages due now, and their routes are tried even if they are in
+// trouble; those that have failed wait again. What became of each is told: nil,
+// spool.ErrNotFound, ErrUnderway or trouble with the disk.
+func (q *Queue) Retry(ids []spool.ID, told func(spool.ID, error)) {
 	q.operating.Lock()
 	defer q.operating.Unlock()
-	i, err := q.pick(id)
-	if err != nil {
-		return err
+	waiting := q.pick(ids)
+	for _, id := range ids {
+		told(id, q.retry(id, waiting[id]))
+		delete(waiting, id) // or a message named twice is there twice
+	}
+}
+
+// retry has a message tried that was picked, or else may have failed.
+func (q *Queue) retry(id spool.ID, i *item) error {
+	if i == nil {
+		if err := q.busy(id); err != nil {
+			return err
+		}
 	}
 	st, err := q.spool.Revive(id)
 	switch {
@@ -126,7 +136,7 @@ func (q *Queue) Retry(id spool.ID) error {
 	q.mu.Lock()
 	l := q.laneOfLocked(i.from)
 	l.probe = i.due
-	if h := l.senders[i.from.Domain()]; h != nil {
+	if h := l.senders[senderDomain(i.from)]; h != nil {
 		h.probe = i.due
 	}
 	q.mu.Unlock()
@@ -134,16 +144,26 @@ func (q *Queue) Retry(id spool.ID) error {
 	return nil
 }
 
-// Drop removes a message because a person wants that, waiting and failed. It
-// fails with spool.ErrNotFound or ErrUnderway.
-func (q *Queue) Drop(id spool.ID) error {
+// Drop removes messages because a person wants that, waiting and failed. What
+// became of each is told, as Retry does.
+func (q *Queue) Drop(ids []spool.ID, told func(spool.ID, error)) {
 	q.operating.Lock()
 	defer q.operating.Unlock()
-	i, err := q.pick(id)
-	if err != nil {
-		return err
+	waiting := q.pick(ids)
+	for _, id := range ids {
+		told(id, q.drop(id, waiting[id]))
+		delete(waiting, id) // or a message named twice is there twice
 	}
-	err = q.spool.RemoveFailed(id)
+}
+
+// drop removes a message that was picked, or else may have failed.
+func (q *Queue) drop(id spool.ID, i *item) error {
+	if i == nil {
+		if err := q.busy(id); err != nil {
+			return err
+		}
+	}
+	err := q.spool.RemoveFailed(id)
 	if i == nil {
 		return err
 	}
@@ -154,26 +174,33 @@ func (q *Queue) Drop(id spool.ID) error {
 	return err
 }
 
-// pick takes a message that waits out of the queue; nil if it does not wait.
-func (q *Queue) pick(id spool.ID) (*item, error) {
+// pick takes out of the queue those of the messages that wait.
+func (q *Queue) pick(ids []spool.ID) map[spool.ID]*item {
+	wanted := make(map[spool.ID]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	picked := make(map[spool.ID]*item, len(ids))
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, l := range q.lanes {
-		if found := l.waiting.remove(func(i *item) bool { return i.id == id }); len(found) > 0 {
-			if found[0].owed != nil { // what came of it is not in the spool yet
-				l.waiting.push(found[0])
-				break
-			}
-			q.mu.Unlock()
-			return found[0], nil
+		// What came of one that is owed is not in the spool yet.
+		for _, i := range l.waiting.remove(func(i *item) bool { return i.owed == nil && wanted[i.id] }) {
+			picked[i.id] = i
 		}
 	}
-	q.mu.Unlock()
+	return picked
+}
+
+// busy tells why nothing can be done with a message that could not be picked;
+// nil if it has failed, or is not there.
+func (q *Queue) busy(id spool.ID) error {
 	_, err := q.spool.Load(id)
 	switch {
 	case errors.Is(err, spool.ErrNotFound):
-		return nil, nil
+		return nil
 	case err == nil:
-		return nil, fmt.Errorf("%s: %w", id, ErrUnderway)
+		return fmt.Errorf("%s: %w", id, ErrUnderway)
 	}
-	return nil, err
+	return err
 }

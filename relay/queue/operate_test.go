@@ -34,7 +34,7 @@ func TestRetryOfAFailedMessage(t *testing.T) {
 			t.Fatalf("%d delivery.failed, want 1", n)
 		}
 		p.set(refused(explain.StageRcpt, 451, "4.3.0 Try again later"))
-		if err := b.queue.Retry(id); err != nil {
+		if err := each(b.queue.Retry, id); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
@@ -47,7 +47,7 @@ func TestRetryOfAFailedMessage(t *testing.T) {
 		if delivered, _ := p.counts(); delivered != 1 {
 			t.Errorf("%d delivered, want 1", delivered)
 		}
-		if err := b.queue.Retry(id); !errors.Is(err, spool.ErrNotFound) {
+		if err := each(b.queue.Retry, id); !errors.Is(err, spool.ErrNotFound) {
 			t.Errorf("it can be sent again: %v", err)
 		}
 	})
@@ -62,10 +62,10 @@ func TestDrop(t *testing.T) {
 		b := newBench(t, dir, queue.Spooled, route(p, 1))
 		id := idOf(t, b.submit("app@example.com", "a@example.org"))
 		synctest.Wait()
-		if err := b.queue.Drop(id); err != nil {
+		if err := each(b.queue.Drop, id); err != nil {
 			t.Error(err)
 		}
-		if err := b.queue.Drop(id); !errors.Is(err, spool.ErrNotFound) {
+		if err := each(b.queue.Drop, id); !errors.Is(err, spool.ErrNotFound) {
 			t.Errorf("dropped twice: %v", err)
 		}
 		p.set(nil)
@@ -79,4 +79,10 @@ func TestDrop(t *testing.T) {
 			t.Errorf("%d messages in the spool", n)
 		}
 	})
+}
+
+// each does to one message what is done to many.
+func each(do func([]spool.ID, func(spool.ID, error)), id spool.ID) (err error) {
+	do([]spool.ID{id}, func(_ spool.ID, e error) { err = e })
+	return err
 }

@@ -359,7 +359,7 @@ func (q *Queue) push(i *item) {
 	q.mu.Lock()
 	l := q.laneOfLocked(i.from)
 	delete(q.underway, i.id)
-	if h := l.senders[i.from.Domain()]; h != nil && i.due.Before(h.probe) {
+	if h := l.senders[senderDomain(i.from)]; h != nil && i.due.Before(h.probe) {
 		i.due = h.probe
 	}
 	l.waiting.push(i)

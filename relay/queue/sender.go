@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"strings"
 	"time"
 
 	"kurir/upstream/envelope"
@@ -18,10 +19,13 @@ type senderHold struct {
 	probing  bool
 }
 
+// senderDomain is the domain of a reverse-path as holds know it.
+func senderDomain(from envelope.Path) string { return strings.ToLower(from.Domain()) }
+
 // keptBack tells until when a message of a sender has to wait, zero if it need
 // not. The one that need not is the probe.
 func (l *lane) keptBack(from envelope.Path, now time.Time) time.Time {
-	h := l.senders[from.Domain()]
+	h := l.senders[senderDomain(from)]
 	switch {
 	case h == nil:
 		return time.Time{}
@@ -37,13 +41,13 @@ func (l *lane) keptBack(from envelope.Path, now time.Time) time.Time {
 // holdSender notes that the smart host does not send for a domain; first tells
 // that it is news.
 func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time, retryMax time.Duration) (h *senderHold, first bool) {
-	h = l.senders[from.Domain()]
+	h = l.senders[senderDomain(from)]
 	if first = h == nil; first {
 		h = &senderHold{since: now}
 		if l.senders == nil {
 			l.senders = make(map[string]*senderHold)
 		}
-		l.senders[from.Domain()] = h
+		l.senders[senderDomain(from)] = h
 	}
 	if first || !now.Before(h.probe) { // several deliveries of one moment are one failure
 		h.failures++
@@ -56,12 +60,12 @@ func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time,
 // releaseSender notes that the smart host sends for a domain; it returns what
 // held its mail, nil if nothing did, and how many messages that were.
 func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *senderHold, waiting int) {
-	over = l.senders[from.Domain()]
+	over = l.senders[senderDomain(from)]
 	if over == nil {
 		return nil, 0
 	}
 	delete(l.senders, from.Domain())
-	kept := l.waiting.remove(func(i *item) bool { return i.from.Domain() == from.Domain() })
+	kept := l.waiting.remove(func(i *item) bool { return senderDomain(i.from) == senderDomain(from) })
 	for _, i := range kept {
 		i.due = now
 		l.waiting.push(i)
@@ -72,7 +76,7 @@ func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *senderHol
 // waitingOf counts the messages of a sender's domain.
 func (l *lane) waitingOf(from envelope.Path) (n int) {
 	for i := range l.waiting.all() {
-		if i.from.Domain() == from.Domain() {
+		if senderDomain(i.from) == senderDomain(from) {
 			n++
 		}
 	}
@@ -97,7 +101,7 @@ func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time
 			q.log.RouteHeld(l.Name, o.sender, probe, waiting)
 		}
 	case o.ours || o.route != nil:
-		if h := l.senders[from.Domain()]; h != nil {
+		if h := l.senders[senderDomain(from)]; h != nil {
 			h.probing = false
 		}
 		q.mu.Unlock()
@@ -114,5 +118,5 @@ func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time
 func (q *Queue) isHeld(l *lane, from envelope.Path) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return l.senders[from.Domain()] != nil
+	return l.senders[senderDomain(from)] != nil
 }

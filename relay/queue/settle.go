@@ -49,7 +49,7 @@ func (q *Queue) markSending(id spool.ID, attempt int) error {
 func (q *Queue) unprobe(l *lane, i *item) {
 	q.mu.Lock()
 	l.probing = false
-	if h := l.senders[i.from.Domain()]; h != nil {
+	if h := l.senders[senderDomain(i.from)]; h != nil {
 		h.probing = false
 	}
 	q.mu.Unlock()
@@ -102,7 +102,7 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	case o.route != nil:
 		q.giveUpOn(l, o.route, now, func(*item) bool { return true })
 	case o.sender != nil:
-		q.giveUpOn(l, o.sender, now, func(other *item) bool { return other.from.Domain() == i.from.Domain() })
+		q.giveUpOn(l, o.sender, now, func(other *item) bool { return senderDomain(other.from) == senderDomain(i.from) })
 	}
 }
 
@@ -114,7 +114,7 @@ func (q *Queue) tooOld(received, now time.Time) bool {
 func (q *Queue) nextProbe(l *lane, from envelope.Path) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if h := l.senders[from.Domain()]; h != nil {
+	if h := l.senders[senderDomain(from)]; h != nil {
 		return h.probe
 	}
 	return l.probe
