@@ -2,8 +2,12 @@ package relay
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 
 	"kurir/relay/config"
+	"kurir/relay/listener"
 	"kurir/upstream"
 )
 
@@ -26,9 +30,57 @@ func UpstreamOptions(c *config.Config) ([]upstream.Options, error) {
 // TryListen opens an address of Config.Listen.SMTP and closes it again. Its
 // error is a *ListenError.
 func TryListen(addr string) error {
-	listeners, err := listen([]string{addr}, nil)
-	for _, l := range listeners {
-		_ = l.Close()
+	ports, err := listen(config.Listen{SMTP: []string{addr}}, nil)
+	for _, p := range ports {
+		_ = p.Close()
 	}
 	return err
+}
+
+// An Exposure is what the listener looks like from outside of this host.
+type Exposure struct {
+	Addresses []netip.Addr // of this host, where clients from elsewhere reach it
+	Public    bool         // one of them is on the Internet
+	Audience  listener.Audience
+}
+
+// ExposureOf looks at a listener's configuration on this host as it is now.
+func ExposureOf(c config.Listen) (Exposure, error) {
+	var e Exposure
+	var err error
+	if e.Audience, err = listener.AudienceOf(c.Allow); err != nil {
+		return e, err
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return e, err
+	}
+	for _, entry := range c.SMTP {
+		endpoint := c.Endpoint(entry)
+		if endpoint.Network != "tcp" {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(endpoint.Address)
+		addr, _ := netip.ParseAddr(host) // a name can only be localhost
+		switch {
+		case host == "" || addr.IsUnspecified():
+			for _, a := range own {
+				if p, err := netip.ParsePrefix(a.String()); err == nil {
+					e.add(p.Addr())
+				}
+			}
+		case addr.IsValid():
+			e.add(addr)
+		}
+	}
+	return e, nil
+}
+
+func (e *Exposure) add(a netip.Addr) {
+	a = a.Unmap()
+	if a.IsLoopback() || a.IsLinkLocalUnicast() || slices.Contains(e.Addresses, a) {
+		return
+	}
+	e.Addresses = append(e.Addresses, a)
+	e.Public = e.Public || a.IsGlobalUnicast() && !a.IsPrivate()
 }

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"syscall"
 
+	"kurir/relay/config"
+	"kurir/relay/listener"
 	"kurir/relay/maillog"
 )
 
@@ -23,12 +27,15 @@ func (e *ListenError) Taken() bool { return errors.Is(e.Err, syscall.EADDRINUSE)
 
 // Error says what to do about it.
 func (e *ListenError) Error() string {
-	_, port, _ := net.SplitHostPort(e.Addr)
+	address := strings.TrimPrefix(e.Addr, "tls://")
+	_, port, _ := net.SplitHostPort(address)
 	switch {
 	case e.Taken() && e.Holder != "":
 		return fmt.Sprintf("listen.smtp: %s is taken by %s: stop that program, or let Kurir listen on another port", e.Addr, e.Holder)
 	case e.Taken():
 		return fmt.Sprintf("listen.smtp: %s is taken by another program (ss -ltnp 'sport = :%s' shows which): stop it, or let Kurir listen on another port", e.Addr, port)
+	case strings.HasPrefix(e.Addr, "unix:"):
+		return fmt.Sprintf("listen.smtp: %s: %v: its directory must exist, and this user must be able to write it", e.Addr, e.Err)
 	case errors.Is(e.Err, syscall.EACCES), errors.Is(e.Err, syscall.EPERM):
 		return fmt.Sprintf("listen.smtp: %s needs rights that this user does not have: start Kurir by systemd/kurir.socket, or give it CAP_NET_BIND_SERVICE, or use a port above 1023 such as 127.0.0.1:2525", e.Addr)
 	case errors.Is(e.Err, syscall.EADDRNOTAVAIL):
@@ -39,12 +46,13 @@ func (e *ListenError) Error() string {
 
 // listen opens all addresses, or none. That [::1] is missing where IPv6 is
 // switched off is only worth a warning, as long as another address works.
-func listen(addrs []string, log *maillog.Log) (listeners []net.Listener, err error) {
+func listen(c config.Listen, log *maillog.Log) (ports []listener.Port, err error) {
 	var missing *ListenError
-	for _, addr := range addrs {
-		l, err := net.Listen("tcp", addr)
+	for _, addr := range c.SMTP {
+		e := c.Endpoint(addr)
+		l, err := listenAt(e)
 		if err == nil {
-			listeners = append(listeners, l)
+			ports = append(ports, listener.Port{Listener: l, ImplicitTLS: e.ImplicitTLS, LegacyLineEnds: e.LegacyLineEnds})
 			continue
 		}
 		failed := &ListenError{Addr: addr, Err: err}
@@ -52,19 +60,44 @@ func listen(addrs []string, log *maillog.Log) (listeners []net.Listener, err err
 			missing = failed
 			continue
 		}
-		if failed.Taken() {
-			failed.Holder = portHolder(addr)
+		if failed.Taken() && e.Network == "tcp" {
+			failed.Holder = portHolder(e.Address)
 		}
-		for _, l := range listeners {
-			_ = l.Close()
+		for _, p := range ports {
+			_ = p.Close()
 		}
 		return nil, failed
 	}
-	if len(listeners) == 0 && missing != nil {
+	if len(ports) == 0 && missing != nil {
 		return nil, missing
 	}
 	if missing != nil {
 		log.Warning("listen.smtp", missing.Addr+" is left out: this machine has no IPv6")
 	}
-	return listeners, nil
+	return ports, nil
+}
+
+func listenAt(e config.Endpoint) (net.Listener, error) {
+	if e.Network == "unix" {
+		return listenUnix(e.Address)
+	}
+	return net.Listen(e.Network, e.Address)
+}
+
+// passedPorts are listeners that a service manager has opened. They are what
+// listen.smtp says of their addresses; a port 465 has implicit TLS in any case.
+func passedPorts(c config.Listen, passed []net.Listener) []listener.Port {
+	var ports []listener.Port
+	for _, l := range passed {
+		addr := l.Addr().String()
+		if l.Addr().Network() == "unix" {
+			addr = "unix:" + addr
+		}
+		e := c.Endpoint(addr)
+		if secured := "tls://" + addr; slices.Contains(c.SMTP, secured) {
+			e = c.Endpoint(secured)
+		}
+		ports = append(ports, listener.Port{Listener: l, ImplicitTLS: e.ImplicitTLS, LegacyLineEnds: e.LegacyLineEnds})
+	}
+	return ports
 }

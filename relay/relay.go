@@ -46,15 +46,15 @@ var ErrEnded = errors.New("relay: it has ended")
 // A Relay takes mail and delivers it. It runs once: New, Run, and Shutdown
 // from elsewhere, or just the end of Run's context.
 type Relay struct {
-	o         Options
-	spool     *spool.Spool
-	recovery  spool.Recovery
-	scratch   string // a directory that goes with us; "" if there is none
-	queue     *queue.Queue
-	notifier  *notice.Notifier
-	server    *listener.Server
-	listeners []net.Listener
-	door      net.Listener // the control socket; nil if there is none
+	o        Options
+	spool    *spool.Spool
+	recovery spool.Recovery
+	scratch  string // a directory that goes with us; "" if there is none
+	queue    *queue.Queue
+	notifier *notice.Notifier
+	server   *listener.Server
+	ports    []listener.Port
+	door     net.Listener // the control socket; nil if there is none
 
 	mu      sync.Mutex
 	config  *config.Config // as it is now; o.Config is how it began
@@ -89,13 +89,13 @@ func New(o Options) (*Relay, error) {
 
 func (r *Relay) open() error {
 	c := r.o.Config
-	r.listeners = r.o.Listeners
+	r.ports = passedPorts(c.Listen, r.o.Listeners)
 	var err error
 	if r.hosts, err = r.smartHosts(c); err != nil {
 		return err
 	}
-	if len(r.listeners) == 0 {
-		if r.listeners, err = listen(c.Listen.SMTP, r.o.Log); err != nil {
+	if len(r.ports) == 0 {
+		if r.ports, err = listen(c.Listen, r.o.Log); err != nil {
 			return err
 		}
 	}
@@ -106,12 +106,16 @@ func (r *Relay) open() error {
 		return err
 	}
 	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
+	settings, err := listenerSettings(c)
+	if err != nil {
+		return err
+	}
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),
 		Spool:          r.queue,
 		Submit:         r.queue.Submit,
 		MaxMessageSize: r.maxMessageSize,
-		Settings:       listenerSettings(c),
+		Settings:       settings,
 		Log:            r.o.Log,
 	})
 	return err
@@ -140,8 +144,8 @@ func (r *Relay) openSpool() (err error) {
 
 // close closes what open has opened.
 func (r *Relay) close() (err error) {
-	for _, l := range r.listeners {
-		_ = l.Close()
+	for _, p := range r.ports {
+		_ = p.Close()
 	}
 	if r.door != nil {
 		_ = r.door.Close()
@@ -180,9 +184,9 @@ func helloName(configured string) string {
 
 // Addrs are the addresses that take mail.
 func (r *Relay) Addrs() []net.Addr {
-	addrs := make([]net.Addr, len(r.listeners))
-	for i, l := range r.listeners {
-		addrs[i] = l.Addr()
+	addrs := make([]net.Addr, len(r.ports))
+	for i, p := range r.ports {
+		addrs[i] = p.Addr()
 	}
 	return addrs
 }
@@ -205,9 +209,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	stopDoor := r.runDoor()
 	r.tellStart()
 
-	serving := make(chan error, len(r.listeners))
-	for _, l := range r.listeners {
-		go func() { serving <- r.server.Serve(l) }()
+	serving := make(chan error, len(r.ports))
+	for _, p := range r.ports {
+		go func() { serving <- r.server.Serve(p) }()
 	}
 	var err error
 	why := "it was asked to"
@@ -225,7 +229,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if e := r.server.Shutdown(drain); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		err = errors.Join(err, e)
 	}
-	for range r.listeners {
+	for range r.ports {
 		if e := <-serving; !errors.Is(e, listener.ErrServerClosed) && err == nil {
 			err = e
 		}

@@ -36,6 +36,7 @@ type house struct {
 	config   *config.Config
 	log      *logBook
 	smtp     string
+	second   string // the address of its second port, if it has one
 	stop     func()
 }
 
@@ -66,7 +67,8 @@ func open(t *testing.T, p *sandbox.Server, c *config.Config) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.smtp = r.Addrs()[0].String()
+	addrs := r.Addrs()
+	h.smtp, h.second = addrs[0].String(), addrs[len(addrs)-1].String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,6 +26,10 @@ func (r *Relay) Reload(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	settings, err := listenerSettings(c)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
@@ -31,7 +37,7 @@ func (r *Relay) Reload(c *config.Config) error {
 		return ErrEnded
 	default:
 	}
-	if err := r.server.Configure(listenerSettings(c)); err != nil {
+	if err := r.server.Configure(settings); err != nil {
 		return err
 	}
 	needRestart := onlyByRestart(r.o.Config, c)
@@ -61,6 +67,7 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(before.StateDir != now.StateDir, "state_dir")
 	differs(before.Hostname != now.Hostname, "hostname")
 	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
+	differs(!slices.Equal(before.Listen.LegacyLineEnds, now.Listen.LegacyLineEnds), "listen.legacy_line_ends")
 	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
 	differs(before.Control.Socket != now.Control.Socket, "control.socket")
 	differs(before.Log.Level != now.Log.Level, "log.level")
@@ -84,12 +91,22 @@ func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
 	}
 }
 
-func listenerSettings(c *config.Config) listener.Settings {
-	return listener.Settings{
+// listenerSettings reads the certificate as well.
+func listenerSettings(c *config.Config) (listener.Settings, error) {
+	s := listener.Settings{
 		MaxRecipients:  c.Listen.MaxRecipients,
 		MaxConnections: c.Listen.MaxConnections,
 		IdleTimeout:    time.Duration(c.Listen.IdleTimeout),
 		Allow:          c.Listen.Allow,
+		AnyLogin:       c.Listen.Auth == "any",
 		Language:       explain.Language(c.Log.Language),
 	}
+	if c.Listen.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Listen.TLSCert, c.Listen.TLSKey)
+		if err != nil {
+			return s, fmt.Errorf("read listen.tls_cert: %w", err)
+		}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	return s, nil
 }

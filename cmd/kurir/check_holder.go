@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kurir/relay"
+	"kurir/relay/config"
 )
 
 // mailServers are those that systems come with: the name of the process that
@@ -76,15 +77,14 @@ const (
 // greetingOf is how an SMTP server on this machine greets, and whether it is
 // Kurir; "" if none does.
 func greetingOf(ctx context.Context, addr string) (greeting string, kurir bool) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", false
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+	e := new(config.Listen).Endpoint(addr)
+	if host, port, err := net.SplitHostPort(e.Address); err == nil {
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			e.Address = net.JoinHostPort("localhost", port)
+		}
 	}
 	dialer := net.Dialer{Timeout: askTime}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	conn, err := dialer.DialContext(ctx, e.Network, e.Address)
 	if err != nil {
 		return "", false
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 
 	"kurir/relay"
 	"kurir/relay/config"
+	"kurir/relay/listener"
 	"kurir/relay/maillog"
 	"kurir/upstream"
 	"kurir/upstream/check"
@@ -158,27 +160,32 @@ func TestTakenByKurir(t *testing.T) {
 // when it is everybody; and a container is a machine of its own.
 func TestWhoMayConnect(t *testing.T) {
 	inside := fstest.MapFS{"run/.containerenv": {}}
+	lan, public := []netip.Addr{netip.MustParseAddr("10.0.0.2")}, []netip.Addr{netip.MustParseAddr("192.0.2.2")}
+	world := listener.Audience{World: true}
 	cases := []struct {
-		smtp, allow string
-		system      fstest.MapFS
-		result      mark
-		want        string
+		exposure relay.Exposure
+		allow    string
+		system   fstest.MapFS
+		result   mark
+		want     string
 	}{
-		{"127.0.0.1:25", "loopback", nil, fine, "only this machine"},
-		{"127.0.0.1:25", "private", nil, fine, "only this machine"},
-		{"127.0.0.1:25", "loopback", inside, fine, "Kubernetes pod"},
-		{"0.0.0.0:25", "loopback", inside, fine, "are refused"},
-		{"0.0.0.0:25", "private", inside, doubt, "Every machine there"},
-		{"0.0.0.0:25", "192.0.2.0/24", nil, doubt, "Every machine there"},
-		{"[::]:25", "::1", nil, fine, "are refused"},
-		{"0.0.0.0:25", "0.0.0.0/0", nil, doubt, "an open relay"},
-		{"[::]:25", "::/0", nil, doubt, "an open relay"},
-		{"mail.example.org:25", "127.0.0.0/8", nil, fine, "are refused"},
+		{relay.Exposure{}, "loopback", nil, fine, "only this machine"},
+		{relay.Exposure{}, "private", nil, fine, "only this machine"},
+		{relay.Exposure{}, "loopback", inside, fine, "Kubernetes pod"},
+		{relay.Exposure{Addresses: lan}, "loopback", inside, fine, "reached at 10.0.0.2; other machines reach the port, and are refused"},
+		{relay.Exposure{Addresses: lan}, "private", inside, doubt, "Every machine there"},
+		{relay.Exposure{Addresses: lan, Audience: listener.Audience{Gateway: netip.MustParseAddr("10.0.0.1")}}, "private", inside, doubt, "10.0.0.1, the gateway, may send too"},
+		{relay.Exposure{Addresses: lan, Audience: listener.Audience{Gateway: netip.MustParseAddr("10.0.0.1")}}, "private", nil, doubt, "Every machine there"},
+		{relay.Exposure{Addresses: public, Public: true}, "192.0.2.0/24", nil, doubt, "from the Internet it is reached at 192.0.2.2"},
+		{relay.Exposure{Addresses: lan}, "::1", nil, fine, "are refused"},
+		{relay.Exposure{Addresses: public, Public: true, Audience: world}, "0.0.0.0/0", nil, doubt, "an open relay"},
+		{relay.Exposure{Addresses: lan, Audience: world}, "::/0", nil, doubt, "an open relay"},
+		{relay.Exposure{Addresses: lan}, "127.0.0.0/8", nil, fine, "are refused"},
 	}
 	for _, c := range cases {
-		f := whoMayConnect(config.Listen{SMTP: []string{c.smtp}, Allow: []string{c.allow}}, c.system, checkWords(""))
+		f := whoMayConnect(config.Listen{Allow: []string{c.allow}}, c.exposure, c.system, checkWords(""))
 		if f.Result != c.result || !strings.Contains(f.Text, c.want) {
-			t.Errorf("%s, %s: %+v", c.smtp, c.allow, f)
+			t.Errorf("%+v, %s: %+v", c.exposure, c.allow, f)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -47,7 +46,7 @@ func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, 
 		found, running = append(found, f), running || ours
 	}
 	system := os.DirFS("/")
-	return append(found, whoMayConnect(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
+	return append(found, outside(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
 }
 
 // listenOn looks whether Kurir can listen there, or does already.
@@ -76,16 +75,19 @@ func listenOn(ctx context.Context, addr string, w words) (f finding, ours bool) 
 	return f, false
 }
 
-// whoMayConnect says listen.allow in words.
-func whoMayConnect(l config.Listen, system fs.FS, w words) finding {
-	reachable := false
-	for _, addr := range l.SMTP {
-		host, _, _ := net.SplitHostPort(addr)
-		ip, err := netip.ParseAddr(host)
-		reachable = reachable || (err != nil || !ip.Unmap().IsLoopback()) && host != "localhost"
+// outside says what the listener looks like from other machines.
+func outside(l config.Listen, system fs.FS, w words) finding {
+	e, err := relay.ExposureOf(l)
+	if err != nil { // the interfaces cannot be read: the configuration was valid
+		return finding{"listen.allow", doubt, err.Error()}
 	}
+	return whoMayConnect(l, e, system, w)
+}
+
+// whoMayConnect says listen.allow in words, and whom it lets in from outside.
+func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w words) finding {
 	var who []string
-	beyond, world := false, false
+	beyond := false
 	for _, entry := range l.Allow {
 		p, _ := netip.ParsePrefix(entry)
 		ip, _ := netip.ParseAddr(entry)
@@ -95,21 +97,35 @@ func whoMayConnect(l config.Listen, system fs.FS, w words) finding {
 		case entry == "loopback", entry == "private", entry == "subnet":
 			entry = w.say("allow." + entry)
 		case p.IsValid() && p.Bits() == 0:
-			entry, world = w.say("allow.world", "net", entry), true
+			entry = w.say("allow.world", "net", entry)
 		}
 		who = append(who, entry)
 	}
-	say := func(result mark, name string) finding {
-		text := w.say("allow.who", "who", strings.Join(who, ", "))
-		return finding{"listen.allow", result, w.say(name, "text", text)}
+	text := w.say("allow.who", "who", strings.Join(who, ", "))
+	if len(e.Addresses) > 0 {
+		var at []string
+		for _, a := range e.Addresses {
+			at = append(at, a.String())
+		}
+		name := "allow.outside"
+		if e.Public {
+			name = "allow.internet"
+		}
+		text += "; " + w.say(name, "addresses", strings.Join(at, ", "))
 	}
+	say := func(result mark, name string) finding {
+		return finding{"listen.allow", result, w.say(name, "text", text, "gateway", e.Audience.Gateway.String())}
+	}
+	inside := inContainer(system)
 	switch {
-	case !reachable && inContainer(system):
+	case len(e.Addresses) == 0 && inside:
 		return say(fine, "allow.container")
-	case !reachable:
+	case len(e.Addresses) == 0:
 		return say(fine, "allow.local")
-	case world:
+	case e.Audience.World:
 		return say(doubt, "allow.open")
+	case inside && e.Audience.Gateway.IsValid():
+		return say(doubt, "allow.gateway")
 	case beyond:
 		return say(doubt, "allow.beyond")
 	}

@@ -5,9 +5,6 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,6 +18,7 @@ import (
 	"testing"
 
 	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 // Debian has Postfix's daemons here, other systems there.
@@ -155,7 +153,7 @@ func (p *postfix) certificates(ports []submission) (lines string, err error) {
 			return "", err
 		}
 		path := filepath.Join(p.dir, "tls", strconv.Itoa(i)+".pem")
-		if err := writePair(path, cert); err != nil {
+		if err := upstreamtest.WritePair(path, cert); err != nil {
 			return "", err
 		}
 		lines += fmt.Sprintf("%s inet n - n - - smtpd -o smtpd_tls_chain_files=%s", port.addr, path)
@@ -168,18 +166,6 @@ func (p *postfix) certificates(ports []submission) (lines string, err error) {
 		lines += "\n"
 	}
 	return lines, nil
-}
-
-// writePair writes key and certificate as smtpd_tls_chain_files wants them.
-func writePair(path string, cert tls.Certificate) error {
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	_ = pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
-	return os.WriteFile(path, b.Bytes(), 0o600) // read by root, before smtpd becomes postfix
 }
 
 func (p *postfix) addUser() error {

@@ -97,7 +97,8 @@ type relayProgram struct {
 	*scene
 	command []string // with its arguments, and whatever must stand before
 	environ []string
-	dir     string // where it starts; "" = where the test is
+	dir     string   // where it starts; "" = where the test is
+	passed  *os.File // a socket that it gets as a service manager passes it; nil if none
 
 	// Under the lock.
 	events []event
@@ -139,6 +140,9 @@ func (p *relayProgram) start(ctx context.Context) error {
 	p.cmd = exec.Command(p.command[0], p.command[1:]...)
 	p.cmd.Env, p.cmd.Dir = p.environ, p.dir
 	p.cmd.Stderr = w
+	if p.passed != nil {
+		p.cmd.ExtraFiles = []*os.File{p.passed}
+	}
 	err = p.cmd.Start()
 	w.Close()
 	if err != nil {

@@ -178,9 +178,12 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// onlyLoopback tells whether only this machine can reach a valid address.
-func onlyLoopback(address string) bool {
-	host, _, _ := net.SplitHostPort(address)
+// onlyLoopback tells whether only this machine can reach it.
+func (e Endpoint) onlyLoopback() bool {
+	if e.Network == "unix" {
+		return true
+	}
+	host, _, _ := net.SplitHostPort(e.Address)
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }

@@ -54,13 +54,26 @@ type Config struct {
 // Listen says where apps hand in their mail, and which of them may.
 type Listen struct {
 	// SMTP lists the addresses, "IP:port", "[IPv6]:port", ":port" for all
-	// interfaces. Port 0 lets the system choose.
+	// interfaces. Port 0 lets the system choose. "tls://" in front, or port
+	// 465, means implicit TLS; "unix:" and a path is a unix socket that every
+	// user of the machine may use.
 	SMTP []string `toml:"smtp"`
 
 	// Allow lists who may connect: networks in CIDR form, single IP addresses,
 	// and the words "loopback", "private" (RFC 1918, RFC 4193 and link-local)
 	// and "subnet" (the networks this machine is in).
 	Allow []string `toml:"allow"`
+
+	// Auth is "off", or "any": AUTH is offered, and every login is right.
+	Auth string `toml:"auth"`
+
+	// TLSCert and TLSKey are PEM files. With them STARTTLS is offered.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+
+	// LegacyLineEnds are entries of SMTP where LF alone ends a line, and LF "."
+	// LF a message: who can write into the content of such mail can forge mail.
+	LegacyLineEnds []string `toml:"legacy_line_ends"`
 
 	// MaxMessageSize limits a message. 0 means what the provider announces,
 	// and 50 MB until that is known.
@@ -195,6 +208,8 @@ func Default() Config {
 		Listen: Listen{
 			SMTP:           []string{"127.0.0.1:25", "[::1]:25"},
 			Allow:          []string{"loopback"},
+			Auth:           "off",
+			LegacyLineEnds: []string{},
 			MaxRecipients:  1000,
 			MaxConnections: 1000,
 			IdleTimeout:    Duration(5 * time.Minute), // RFC 5321, section 4.5.3.2.7

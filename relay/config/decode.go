@@ -314,6 +314,8 @@ var examples = map[string]any{
 	"upstream.messages_per_connection": 100,
 	"upstream.ca_file":                 "/etc/kurir/ca.pem",
 	"upstream.client_cert":             "/etc/kurir/client.pem",
+	"listen.tls_cert":                  "/etc/kurir/tls.pem",
+	"listen.tls_key":                   "/etc/kurir/tls.key",
 	"upstream.client_key":              "/etc/kurir/client.key",
 	"upstream.senders":                 []string{"@example.com"},
 }

@@ -143,14 +143,18 @@ func (l *loader) checkCertificates(i int) {
 			l.fault(at("ca_file"), u.CAFile+": "+problem, "give the path of a PEM file with the authority's certificate")
 		}
 	}
-	cert, certKey := at("client_cert"), at("client_key")
+	l.checkPair(at("client_cert"), at("client_key"), u.ClientCert, u.ClientKey)
+}
+
+// checkPair reads a certificate and its key, of which neither is of use alone.
+func (l *loader) checkPair(cert, certKey key, certPath, keyPath string) {
 	switch {
-	case u.ClientCert == "" && u.ClientKey == "":
+	case certPath == "" && keyPath == "":
 		return
-	case u.ClientCert == "" && !l.faultyAt(cert):
-		l.fault(cert, "is missing, for there is a client_key", l.write(cert, example(cert)))
-	case u.ClientKey == "" && !l.faultyAt(certKey):
-		l.fault(certKey, "is missing, for there is a client_cert", l.write(certKey, example(certKey)))
+	case certPath == "" && !l.faultyAt(cert):
+		l.fault(cert, "is missing, for there is a "+certKey.name, l.write(cert, example(cert)))
+	case keyPath == "" && !l.faultyAt(certKey):
+		l.fault(certKey, "is missing, for there is a "+cert.name, l.write(certKey, example(certKey)))
 	}
 	read := func(k key, path string) (text string) {
 		if path == "" {
@@ -165,12 +169,12 @@ func (l *loader) checkCertificates(i int) {
 		}
 		return text
 	}
-	certText, keyText := read(cert, u.ClientCert), read(certKey, u.ClientKey)
+	certText, keyText := read(cert, certPath), read(certKey, keyPath)
 	if certText == "" || keyText == "" {
 		return
 	}
 	if _, err := tls.X509KeyPair([]byte(certText), []byte(keyText)); err != nil {
-		l.fault(cert, "does not go with client_key: "+strings.TrimPrefix(err.Error(), "tls: "), "give a certificate and its own key, both PEM, the key without a passphrase")
+		l.fault(cert, "does not go with "+certKey.name+": "+strings.TrimPrefix(err.Error(), "tls: "), "give a certificate and its own key, both PEM, the key without a passphrase")
 	}
 }
 

@@ -265,7 +265,7 @@ func fileProblem(err error) string {
 
 // pathKeys are the settings that are paths, in each upstream and elsewhere.
 var (
-	pathKeys         = []key{{name: "state_dir"}, {section: "spool", name: "dir"}, {section: "control", name: "socket"}}
+	pathKeys         = []key{{name: "state_dir"}, {section: "listen", name: "tls_cert"}, {section: "listen", name: "tls_key"}, {section: "spool", name: "dir"}, {section: "control", name: "socket"}}
 	upstreamPathKeys = []string{"password_file", "ca_file", "client_cert", "client_key"}
 )
 

@@ -38,6 +38,9 @@ var (
 	tlsModes  = choices{"auto", "starttls", "implicit"}
 	auths     = choices{"PLAIN", "LOGIN", "CRAM-MD5"}
 
+	listenAuths     = choices{"off", "any"}
+	listenAuthNames = map[string]string{"none": "off", "no": "off", "false": "off", "on": "any", "yes": "any", "true": "any", "plain": "any", "login": "any", "optional": "any"}
+
 	tlsNames = map[string]string{
 		"ssl": "implicit", "smtps": "implicit", "ssl/tls": "implicit", "wrapper": "implicit", "tls-wrapper": "implicit",
 		"tls": "starttls", "start_tls": "starttls", "explicit": "starttls",
@@ -99,7 +102,7 @@ func (l *loader) validateListen() {
 	}
 	seen, open := map[string]bool{}, ""
 	for _, address := range listen.SMTP {
-		problem, better := listenProblem(address)
+		problem, better := endpointProblem(address)
 		if problem == "" && seen[address] && !strings.HasSuffix(address, ":0") {
 			problem = "is in the list twice"
 		}
@@ -110,7 +113,7 @@ func (l *loader) validateListen() {
 				instead = "write " + quote(better)
 			}
 			l.fault(smtp, quote(address)+" "+problem, instead)
-		} else if open == "" && !onlyLoopback(address) {
+		} else if open == "" && !listen.Endpoint(address).onlyLoopback() {
 			open = address
 		}
 	}
@@ -141,6 +144,7 @@ func (l *loader) validateListen() {
 		l.fault(k, quote(open)+" listens to the network, but only this machine may send", "write "+
 			l.assignmentBeside(k, allow, []string{"loopback", "private"})+" or the networks of your apps, or listen on 127.0.0.1 alone")
 	}
+	l.validateAccess()
 	l.checkSize(key{section: "listen", name: "max_message_size"}, listen.MaxMessageSize, 64e3) // RFC 5321, section 4.5.3.1.7
 	l.checkNumber(key{section: "listen", name: "max_recipients"}, listen.MaxRecipients, 1, 100_000)
 	l.checkNumber(key{section: "listen", name: "max_connections"}, listen.MaxConnections, 1, 100_000)

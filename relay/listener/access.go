@@ -107,7 +107,7 @@ func (g *gate) stranger(a netip.Addr) *refusal {
 // gated is a listener that lets in whom the server's gate lets in, and gives
 // go-smtp a conn of ours.
 type gated struct {
-	net.Listener
+	Port
 	server *Server
 }
 
@@ -122,7 +122,7 @@ func (g *gated) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := newConn(nc, g.server)
+		c := newConn(nc, g.server, g.Port)
 		r := g.server.gate.enter(c)
 		if r == nil && g.server.enter(c) {
 			return c, nil

@@ -114,7 +114,7 @@ func discardingServer(b *testing.B) string {
 		b.Fatal(err)
 	}
 	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return discard{}, nil }))
-	go s.Serve(l)
+	go s.Serve(listener.Port{Listener: l})
 	b.Cleanup(func() { s.Close() })
 	return l.Addr().String()
 }

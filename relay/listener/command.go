@@ -41,6 +41,16 @@ const (
 // been answered here.
 func (c *conn) interpret(line []byte) string {
 	line = bytes.Trim(line, " \t\r")
+	if c.commands == 1 && isForeign(line) {
+		// What follows is headers and a body of somebody else's making.
+		text := "here_foreign"
+		if bytes.Contains(line, []byte(" HTTP/")) {
+			text = "here_http"
+		}
+		c.server.turnAway(c, refuse(0, explain.EnhancedCode{}, explain.ProtocolWrongPort, text))
+		c.dead = true
+		return ""
+	}
 	for _, b := range line {
 		if (b < ' ' && b != '\t') || b == 0x7f {
 			c.reply(501, explain.EnhancedCode{5, 5, 2}, "A command has no control characters")
@@ -58,10 +68,10 @@ func (c *conn) interpret(line []byte) string {
 		return feedHELO
 	case "EHLO":
 		c.esmtp = true
-		c.instead = c.server.greeting()
+		c.instead = c.greeting()
 		return feedEHLO
 	case "MAIL":
-		c.command = parseMail(string(arg))
+		c.command = parseMail(string(arg), c.server.opts.Hostname)
 		return feedMAIL
 	case "RCPT":
 		c.command = parseRcpt(string(arg), c.server.opts.Hostname)
@@ -73,6 +83,10 @@ func (c *conn) interpret(line []byte) string {
 		}
 		return feedDATA
 	case "BDAT":
+		if c.port.LegacyLineEnds { // octets that were put in would be counted
+			c.quit(502, explain.EnhancedCode{5, 5, 1}, "Not offered here; closing, as a chunk follows")
+			return ""
+		}
 		var ok bool
 		if c.chunk, ok = parseChunk(string(arg)); !ok {
 			c.badChunk()
@@ -91,15 +105,14 @@ func (c *conn) interpret(line []byte) string {
 		c.reply(214, explain.EnhancedCode{2, 0, 0},
 			"A relay for the apps of this host: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT")
 	case "AUTH":
+		if c.server.set().AnyLogin {
+			c.signIn(string(arg))
+			return ""
+		}
 		c.reply(502, explain.EnhancedCode{5, 5, 1},
 			"No login is needed here: switch SMTP authentication off in the app")
 	case "STARTTLS":
-		c.reply(502, explain.EnhancedCode{5, 5, 1},
-			"No encryption is offered here: switch TLS off in the app")
-	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE", "PRI":
-		// What follows is headers and a body of somebody else's making.
-		c.server.turnAway(c, refuse(0, explain.EnhancedCode{}, explain.ProtocolWrongPort, "here_http"))
-		c.dead = true
+		return c.startTLS(arg)
 	case "":
 		c.reply(500, explain.EnhancedCode{5, 5, 2}, "An empty line is no command")
 	default:
@@ -108,28 +121,55 @@ func (c *conn) interpret(line []byte) string {
 	return ""
 }
 
-// greeting is the reply to EHLO. Every app is given the same, and nothing that
-// it might fail on.
-func (s *Server) greeting() string {
+// isForeign tells whether the first line of a client is that of another
+// protocol: a person who mistypes a command writes letters.
+func isForeign(line []byte) bool {
+	for _, protocol := range []string{" HTTP/", " RTSP/", " SIP/"} {
+		if bytes.Contains(line, []byte(protocol)) {
+			return true
+		}
+	}
+	verb, _, _ := bytes.Cut(line, []byte(" "))
+	for _, b := range verb {
+		if b|0x20 < 'a' || b|0x20 > 'z' {
+			return true
+		}
+	}
+	return false
+}
+
+// greeting is the reply to EHLO: nothing that an app might fail on.
+func (c *conn) greeting() string {
+	s := c.server
 	size := "SIZE"
 	if n := s.opts.MaxMessageSize(); n > 0 {
 		size = "SIZE " + strconv.FormatInt(n, 10)
 	}
+	more := ""
+	if !c.port.LegacyLineEnds {
+		more += "250-CHUNKING\r\n"
+	}
+	if s.set().TLS != nil && c.secure == nil {
+		more += "250-STARTTLS\r\n"
+	}
+	if s.set().AnyLogin && !c.signedIn {
+		more += "250-AUTH " + mechanisms + "\r\n"
+	}
 	return "250-" + s.opts.Hostname + "\r\n" +
-		"250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n" +
+		"250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n" + more +
 		"250-" + size + "\r\n" +
 		"250-LIMITS RCPTMAX=" + strconv.Itoa(s.set().MaxRecipients) + "\r\n" +
 		"250 ENHANCEDSTATUSCODES\r\n"
 }
 
-func parseMail(arg string) (cmd command) {
+func parseMail(arg, hostname string) (cmd command) {
 	mailbox, params, ok := cutPath(arg, "FROM")
 	if !ok {
 		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, explain.MessageMalformed, "here_command")
 		return cmd
 	}
 	var err error
-	if cmd.path, err = envelope.ParsePath(mailbox); err != nil {
+	if cmd.path, err = parseAddress(mailbox, hostname); err != nil {
 		cmd.refuse(501, explain.EnhancedCode{5, 1, 7}, explain.MessageMalformed, "here_sender", faulty(err))
 		return cmd
 	}
@@ -163,6 +203,15 @@ func parseMail(arg string) (cmd command) {
 	return cmd
 }
 
+// parseAddress takes an address of an app. What has no domain, as "root" and
+// "postmaster" (RFC 5321, section 4.1.1.3), is of this host.
+func parseAddress(mailbox, hostname string) (envelope.Path, error) {
+	if mailbox != "" && !strings.Contains(mailbox, "@") {
+		mailbox += "@" + hostname
+	}
+	return envelope.ParsePath(mailbox)
+}
+
 var errNoAddress = errors.New("address is missing")
 
 func parseRcpt(arg, hostname string) (cmd command) {
@@ -171,11 +220,8 @@ func parseRcpt(arg, hostname string) (cmd command) {
 		cmd.refuse(501, explain.EnhancedCode{5, 5, 2}, explain.RecipientSyntax, "here_command")
 		return cmd
 	}
-	if strings.EqualFold(mailbox, "postmaster") { // RFC 5321, section 4.1.1.3
-		mailbox += "@" + hostname
-	}
 	var err error
-	if cmd.path, err = envelope.ParsePath(mailbox); err == nil && cmd.path == "" {
+	if cmd.path, err = parseAddress(mailbox, hostname); err == nil && cmd.path == "" {
 		err = errNoAddress
 	}
 	if err != nil {

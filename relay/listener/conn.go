@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -40,6 +41,10 @@ type conn struct {
 	server *Server
 	addr   netip.Addr // the peer, unmapped and without zone; invalid on a unix socket
 	client string     // the same for the log
+	port   Port       // where it came in
+
+	in     io.Reader // what the client says
+	secure *tls.Conn // over Conn; nil without TLS
 
 	buf  []byte // buf[r:w] has come and waits to be read
 	r, w int
@@ -58,7 +63,8 @@ type conn struct {
 	dead bool   // nothing more is read; go-smtp sees the end
 
 	command   command
-	esmtp     bool   // it said EHLO
+	esmtp     bool // it said EHLO
+	signedIn  bool
 	commands  int    // complete lines so far
 	pushed    string // a command to be taken as if it came next
 	mode      mode
@@ -86,8 +92,9 @@ const (
 
 var bigBuffers = sync.Pool{New: func() any { return new([bigBuffer]byte) }}
 
-func newConn(nc net.Conn, s *Server) *conn {
-	c := &conn{Conn: nc, server: s, client: clientUnix}
+func newConn(nc net.Conn, s *Server, p Port) *conn {
+	c := &conn{Conn: nc, server: s, client: clientUnix, port: p}
+	c.in = c.input(nc)
 	switch a := nc.RemoteAddr().(type) {
 	case *net.TCPAddr:
 		c.addr = a.AddrPort().Addr().Unmap().WithZone("")
@@ -98,6 +105,14 @@ func newConn(nc net.Conn, s *Server) *conn {
 		c.client = a.String()
 	}
 	return c
+}
+
+// input reads what comes over a connection, as its port has it.
+func (c *conn) input(r io.Reader) io.Reader {
+	if c.port.LegacyLineEnds {
+		return &legacyLines{r: r}
+	}
+	return r
 }
 
 // local tells whether the client is on this host.
@@ -112,6 +127,9 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			n, err = 0, io.EOF
 		}
 	}()
+	if c.port.ImplicitTLS && c.secure == nil && !c.handshake() {
+		c.out, c.dead = nil, true // the greeting would be no TLS
+	}
 	for c.feed == "" {
 		if c.dead {
 			return 0, io.EOF
@@ -163,7 +181,7 @@ var (
 func (c *conn) line() ([]byte, error) {
 	deadline := time.Now().Add(c.server.set().IdleTimeout)
 	for looked := 0; ; {
-		if c.commands == 0 && c.r < c.w && c.buf[c.r] == tlsHandshake {
+		if c.commands == 0 && c.secure == nil && c.r < c.w && c.buf[c.r] == tlsHandshake {
 			return nil, errTLS
 		}
 		if i := bytes.IndexByte(c.buf[c.r+looked:c.w], '\n'); i >= 0 && looked+i <= maxCommand {
@@ -213,7 +231,7 @@ func (c *conn) await(deadline time.Time) error {
 
 	n, err := 0, c.flush()
 	if err == nil {
-		n, err = c.Conn.Read(c.buf[c.w:])
+		n, err = c.in.Read(c.buf[c.w:])
 	}
 
 	c.mu.Lock()
@@ -235,7 +253,7 @@ func (c *conn) more() error {
 	}
 	c.room()
 	c.Conn.SetReadDeadline(time.Now().Add(c.server.set().IdleTimeout))
-	n, err := c.Conn.Read(c.buf[c.w:])
+	n, err := c.in.Read(c.buf[c.w:])
 	c.w += n
 	c.full = c.w == len(c.buf)
 	if n > 0 {

@@ -34,18 +34,19 @@ func TestDialogues(t *testing.T) {
 		{"source route", []string{mail, "< 250", "> RCPT TO:<@x.example,@y.example:b@example.net>", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"null reverse-path", []string{"> MAIL FROM:<>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "", "b@example.net"},
 		{"postmaster", []string{mail, "< 250", "> RCPT TO:<Postmaster>", "< 250", "> DATA", "< 354"}, "a@example.org", "Postmaster@relay.example"},
+		{"no domain at all", []string{"> MAIL FROM:<root>", "< 250", "> RCPT TO:www-data", "< 250", "> DATA", "< 354"}, "root@relay.example", "www-data@relay.example"},
 		{"quoted", []string{`> MAIL FROM:<"a b"@example.org>`, "< 250", `> RCPT TO:<"b\ SIZE=1 NOTIFY=x"@example.net> NOTIFY=NEVER`, "< 250", "> DATA", "< 354"}, `"a b"@example.org`, `"b SIZE=1 NOTIFY=x"@example.net`},
 		{"quote in a quoted part", []string{mail, "< 250", `> RCPT TO:<"\"b\""@example.net>`, "< 250", "> DATA", "< 354"}, "a@example.org", `"\"b\""@example.net`},
 		{"at sign in a quoted part", []string{mail, "< 250", `> RCPT TO:<"b@c"@example.net>`, "< 250", "> DATA", "< 354"}, "a@example.org", `"b@c"@example.net`},
 		{"parameters nobody knows", []string{mail + " SIZE=5 BODY=8BITMIME SMTPUTF8 AUTH=<> X=1=2 MT-PRIORITY=3", "< 250", rcpt + " FOO=bar", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"8-bit address", []string{"> MAIL FROM:<ä@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "ä@example.org", "b@example.net"},
-		{"one bad recipient of two", []string{mail, "< 250", "> RCPT TO:<nobody>", "< 501 5.1.3", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"one bad recipient of two", []string{mail, "< 250", "> RCPT TO:<nobody@>", "< 501 5.1.3", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"answers in between", []string{"> NOOP", "< 250", mail, "< 250", "> VRFY b", "< 252", rcpt, "< 250", "> HELP", "< 214", "> NOOP x", "< 250", "> XYZZY", "< 500 5.5.2", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"nested MAIL", []string{mail, "< 250", "> RCPT TO:<x@example.net>", "< 250", "> MAIL FROM:<c@example.org>", "< 503 5.5.1", "> RSET", "< 250", "> MAIL FROM:<d@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "d@example.org", "b@example.net"},
 		{"EHLO resets", []string{mail, "< 250", "> RCPT TO:<x@example.net>", "< 250", "> EHLO again", "< 250", "> MAIL FROM:<c@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "c@example.org", "b@example.net"},
 
 		{"order", []string{rcpt, "< 503 5.5.1", "> DATA", "< 503 5.5.1", mail, "< 250", "> DATA", "< 503 5.5.1"}, "-", ""},
-		{"no domain", []string{"> MAIL FROM:<root>", "< 501 5.1.7 The sender's address \"root\": it has no @domain"}, "-", ""},
+		{"an empty domain", []string{"> MAIL FROM:<root@>", "< 501 5.1.7 The sender's address \"root@\": it has no @domain"}, "-", ""},
 		{"no address", []string{mail, "< 250", "> RCPT TO:<>", "< 501 5.1.3", "> RCPT TO:", "< 501 5.5.2", "> RCPT <b@example.net>", "< 501 5.5.2", "> RCPT", "< 501 5.5.2"}, "-", ""},
 		{"brackets", []string{mail, "< 250", "> RCPT TO:<b@example.net", "< 501", "> RCPT TO:<<b@example.net>>", "< 501", "> RCPT TO:<b@example.net>X", "< 501", `> RCPT TO:<"b@example.net>`, "< 501"}, "-", ""},
 		{"injection", []string{mail, "< 250", `> RCPT TO:<"a> SIZE=1 <b"@example.net>`, "< 501 5.1.3", `> RCPT TO:<b@example.net> ORCPT=rfc822;b+0D+0AX> Y`, "< 250"}, "-", ""},
@@ -56,7 +57,7 @@ func TestDialogues(t *testing.T) {
 			mail, "< 250", rcpt + " NOTIFY=NEVER,DELAY", "< 501 5.5.4", rcpt + " NOTIFY=DELAY,DELAY", "< 501 5.5.4", rcpt + " ORCPT=rfc822;+GG", "< 501 5.5.4", rcpt + " ORCPT=b", "< 501 5.5.4"}, "-", ""},
 		{"parameters we cannot keep", []string{mail + " BODY=BINARYMIME", "< 555 5.5.4", mail + " REQUIRETLS", "< 555 5.5.4", mail + " HOLDFOR=60", "< 555 5.5.4"}, "-", ""},
 		{"neither login nor TLS", []string{"> AUTH PLAIN AGEAYg==", "< 502 5.5.1 No login is needed", "> STARTTLS", "< 502 5.5.1 No encryption"}, "-", ""},
-		{"DATA without a good recipient", []string{mail, "< 250", "> RCPT TO:<nobody>", "< 501", "> DATA", "< 503"}, "-", ""},
+		{"DATA without a good recipient", []string{mail, "< 250", "> RCPT TO:<nobody@>", "< 501", "> DATA", "< 503"}, "-", ""},
 		{"QUIT", []string{"> QUIT", "< 221", "<"}, "-", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestPipelining(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial(t)
 	c.run(`>> EHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nSubject: 1\r\n\r\nx\r\n.\r\n`+
-		`MAIL FROM:<c@example.org>\r\nRCPT TO:<d>\r\nRCPT TO:<d@example.net>\r\nDATA\r\nSubject: 2\r\n.\r\nNOOP\r\nQUIT\r\n`,
+		`MAIL FROM:<c@example.org>\r\nRCPT TO:<d@>\r\nRCPT TO:<d@example.net>\r\nDATA\r\nSubject: 2\r\n.\r\nNOOP\r\nQUIT\r\n`,
 		"< 220", "< 250", "< 250 2.1.0", "< 250 2.1.5", "< 354", "< 250 2.0.0 queued",
 		"< 250 2.1.0", "< 501", "< 250 2.1.5", "< 354", "< 250 2.0.0 queued", "< 250", "< 221", "<")
 	m := r.taken()
@@ -382,7 +383,7 @@ func TestPanic(t *testing.T) {
 			}
 		})
 		l := newPipes()
-		go r.Serve(l)
+		go r.Serve(listener.Port{Listener: l})
 		for bad = range 4 { // none, in EHLO, in MAIL, in DATA
 			calls = 0
 			c := l.dial(t, "127.0.0.1")

@@ -21,6 +21,7 @@
 // the socket upwards, then session, which is one client's dialogue; access.go and
 // allow.go say who gets as far as that.
 //
-// STARTTLS and AUTH are not offered: one app in six fails when it is offered
-// a certificate that it cannot verify, and there is nothing to sign in to.
+// STARTTLS (tls.go) and AUTH (signin.go) are offered only where they are
+// configured: one app in six fails when it is offered a certificate that it
+// cannot verify, and there is nothing to sign in to.
 package listener

@@ -96,10 +96,12 @@ func build(t testing.TB, change func(*listener.Options)) *relay {
 	return r
 }
 
-func (r *relay) serve(t testing.TB, l net.Listener) {
+func (r *relay) serve(t testing.TB, l net.Listener) { r.serveAt(t, listener.Port{Listener: l}) }
+
+func (r *relay) serveAt(t testing.TB, p listener.Port) {
 	t.Helper()
 	ended := make(chan error)
-	go func() { ended <- r.Serve(l) }()
+	go func() { ended <- r.Serve(p) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -90,6 +90,11 @@ func TestForeignProtocols(t *testing.T) {
 	for _, c := range []struct{ name, sent, reason string }{
 		{"GET", `GET / HTTP/1.1\r\nHost: x\r\n\r\n`, "HTTP was sent to the SMTP port"},
 		{"POST", `POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n.\r\n`, "HTTP was sent to the SMTP port"},
+		{"WebDAV", `PROPFIND /x HTTP/1.1\r\nHost: x\r\n\r\n`, "HTTP was sent to the SMTP port"},
+		{"SSH", `SSH-2.0-OpenSSH_9.2\r\n`, "Something other than SMTP"},
+		{"Redis", `*1\r\n$4\r\nPING\r\n`, "Something other than SMTP"},
+		{"binary", `\x03\x00\x00\x13\x0e\xe0\n`, "Something other than SMTP"},
+		{"JSON", `{id:1}\n`, "Something other than SMTP"},
 		{"HTTP/2", `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, "HTTP was sent to the SMTP port"},
 		{"TLS", `\x16\x03\x01\x00\x05\nHELO x\r\n`, "TLS was begun where none is offered"},
 	} {
@@ -377,7 +382,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	for range 4 {
 		c := r.hello(t)
 		for range 49 {
-			c.run("> MAIL FROM:<root>", "< 501")
+			c.run("> MAIL FROM:<root@>", "< 501")
 		}
 	}
 	if _, refused, _ := r.logs(); len(refused) != 60 {
@@ -414,7 +419,7 @@ func TestShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Serve(l); !errors.Is(err, listener.ErrServerClosed) {
+	if err := r.Serve(listener.Port{Listener: l}); !errors.Is(err, listener.ErrServerClosed) {
 		t.Errorf("Serve afterwards: %v", err)
 	}
 }
@@ -500,7 +505,7 @@ func (c pipeConn) RemoteAddr() net.Addr { return c.from }
 func bubble(t *testing.T) (*relay, *pipes) {
 	r := build(t, nil)
 	l := newPipes()
-	go r.Serve(l)
+	go r.Serve(listener.Port{Listener: l})
 	return r, l
 }
 

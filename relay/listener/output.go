@@ -79,12 +79,20 @@ func (c *conn) sendAway(r *refusal) {
 
 func (c *conn) end(n *notice) { c.quit(n.code, n.enhanced, n.text) }
 
+// peer is where replies go.
+func (c *conn) peer() net.Conn {
+	if c.secure != nil {
+		return c.secure
+	}
+	return c.Conn
+}
+
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
 	c.Conn.SetWriteDeadline(time.Now().Add(c.server.set().IdleTimeout))
-	_, err := c.Conn.Write(c.out)
+	_, err := c.peer().Write(c.out)
 	c.out = c.out[:0]
 	return err
 }
@@ -99,10 +107,10 @@ func (c *conn) Close() error {
 		c.dead = true
 		if len(c.out) > 0 {
 			c.Conn.SetWriteDeadline(time.Now().Add(lastWords))
-			c.Conn.Write(c.out)
+			c.peer().Write(c.out)
 		}
 		c.server.gate.leave(c) // before the client can know: its place is free when it sees the end
-		err = c.Conn.Close()
+		err = c.peer().Close()
 		c.r, c.w = 0, 0
 		c.releaseBig()
 		c.server.leave(c)

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -51,7 +52,8 @@ type Log interface {
 	ClientLost(client string, err error)
 }
 
-// Settings of a Server can change while it runs. All but Language must be set.
+// Settings of a Server can change while it runs. All but AnyLogin, TLS and
+// Language must be set.
 type Settings struct {
 	MaxRecipients  int // of one message
 	MaxConnections int // at once; one client's share is half of it, unless it is on this host
@@ -66,6 +68,14 @@ type Settings struct {
 	// proxy all foreign traffic comes from there). Unix sockets are open to
 	// whom the file system lets in.
 	Allow []string
+
+	// AnyLogin offers AUTH, for apps that insist on signing in: whatever they
+	// say is right.
+	AnyLogin bool
+
+	// TLS has the certificate for STARTTLS, which is offered then, and for
+	// ports with ImplicitTLS; nil is none.
+	TLS *tls.Config
 
 	// Language is that of refusals, in replies and in the log; "" = English.
 	Language explain.Language
@@ -144,9 +154,23 @@ func (s *Server) Configure(n Settings) error {
 // set are the settings as they are now.
 func (s *Server) set() *Settings { return s.settings.Load() }
 
-// Serve takes connections from l until Shutdown, and then returns
-// ErrServerClosed; any other error is l's. It closes l.
-func (s *Server) Serve(l net.Listener) error {
+// A Port is a listener, and what is special about its clients.
+type Port struct {
+	net.Listener
+
+	// ImplicitTLS: they begin with a TLS handshake (RFC 8314, section 3.3).
+	ImplicitTLS bool
+
+	// LegacyLineEnds: LF alone ends a line too, so that LF "." LF ends a
+	// message. Who can write into the content of such a client's mail can
+	// forge mail; it is for devices that cannot do otherwise.
+	LegacyLineEnds bool
+}
+
+// Serve takes connections from a port until Shutdown, and then returns
+// ErrServerClosed; any other error is the listener's. It closes the listener.
+func (s *Server) Serve(p Port) error {
+	l := p.Listener
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -157,7 +181,7 @@ func (s *Server) Serve(l net.Listener) error {
 	s.mu.Unlock()
 	defer l.Close()
 
-	err := s.smtp.Serve(&gated{Listener: l, server: s})
+	err := s.smtp.Serve(&gated{Port: p, server: s})
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

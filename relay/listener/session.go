@@ -185,13 +185,20 @@ func (s *session) origin() string {
 
 // protocol is the "with" of Received (RFC 3848, RFC 6531).
 func (s *session) protocol() string {
+	with := "SMTP"
 	switch {
 	case s.env.UTF8:
-		return "UTF8SMTP"
+		with = "UTF8SMTP"
 	case s.conn.esmtp:
-		return "ESMTP"
+		with = "ESMTP"
 	}
-	return "SMTP"
+	if s.conn.esmtp && s.conn.secure != nil {
+		with += "S"
+	}
+	if s.conn.esmtp && s.conn.signedIn {
+		with += "A"
+	}
+	return with
 }
 
 // Reset ends the transaction.
