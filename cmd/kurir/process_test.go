@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -269,4 +271,37 @@ func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// peakMemory is the most memory that a relay has had, in MB.
+func peakMemory(tb testing.TB, p *relayProgram) float64 {
+	tb.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if kilobytes, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+			n, err := strconv.ParseFloat(strings.Fields(kilobytes)[0], 64)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return n / 1024
+		}
+	}
+	tb.Fatal("/proc does not tell of memory")
+	return 0
+}
+
+// withRaceDetector tells whether this program, which is Kurir too, needs more
+// memory than Kurir does.
+func withRaceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
 }

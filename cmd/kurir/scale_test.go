@@ -1,11 +1,9 @@
 package main_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +38,7 @@ func BenchmarkStartWithBacklog(b *testing.B) {
 		all := time.Since(begun)
 		b.ReportMetric(float64(first.Milliseconds()), "ms-to-first")
 		b.ReportMetric(messages/all.Seconds(), "delivered/s")
-		b.ReportMetric(h.peak(b), "peak-MB")
+		b.ReportMetric(peakMemory(b, h.relay), "peak-MB")
 		if err := h.relay.stop(); err != nil {
 			b.Fatal(err)
 		}
@@ -74,7 +72,7 @@ func BenchmarkLargeAtOnce(b *testing.B) {
 				if _, err := h.provider.Wait(b.Context(), sessions); err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(h.peak(b), "peak-MB")
+				b.ReportMetric(peakMemory(b, h.relay), "peak-MB")
 				if err := h.relay.stop(); err != nil {
 					b.Fatal(err)
 				}
@@ -103,27 +101,6 @@ mode = %q
 	h.relay = newRelay(tb, h.scene, "kurir", "serve", "--config", config)
 	h.relay.environ = append(h.relay.environ, "KURIR_LOG_LEVEL=info")
 	return h
-}
-
-// peak is the most memory that Kurir has had, in MB.
-func (h *haul) peak(tb testing.TB) float64 {
-	tb.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", h.relay.cmd.Process.Pid))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if kilobytes, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-			n, err := strconv.ParseFloat(strings.Fields(kilobytes)[0], 64)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			return n / 1024
-		}
-	}
-	tb.Fatal("/proc does not tell of memory")
-	return 0
 }
 
 // fill puts small messages into a spool that nobody uses.

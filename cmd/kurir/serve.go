@@ -41,6 +41,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 
+	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -16,13 +16,15 @@ type gate struct {
 	max   int
 	share int // of one client that is not on this host
 
+	left chan struct{} // somebody left
+
 	mu sync.Mutex
 	in map[*conn]struct{}
 	of map[netip.Addr]int
 }
 
 func newGate() *gate {
-	return &gate{in: make(map[*conn]struct{}), of: make(map[netip.Addr]int)}
+	return &gate{left: make(chan struct{}, 1), in: make(map[*conn]struct{}), of: make(map[netip.Addr]int)}
 }
 
 func (g *gate) configure(allow *allowList, max int) {
@@ -36,12 +38,34 @@ type notice struct {
 	code     int
 	enhanced explain.EnhancedCode
 	text     string
+	urgent   bool // a message that is coming is not waited for
 }
 
-// enter lets c in, or says why not. When all places are taken, whoever has
-// been idle for longest, and has no transaction open, gives way: a flood of
-// idle connections must not keep an app out.
+// A place that nobody gives up at once is waited for; who comes meanwhile
+// waits in the kernel's queue, which is kinder than to refuse.
+const (
+	waitForPlace = 2 * time.Second
+	lookForPlace = 50 * time.Millisecond
+)
+
+// enter lets c in, or says why not. When all places are taken, one who does
+// nothing with his gives way: a flood must not keep an app out.
 func (g *gate) enter(c *conn) *refusal {
+	for tries := 0; ; tries++ {
+		r := g.tryEnter(c)
+		if r == nil || !r.mayPass || tries >= int(waitForPlace/lookForPlace) {
+			return r
+		}
+		look := time.NewTimer(lookForPlace)
+		select {
+		case <-g.left:
+		case <-look.C:
+		}
+		look.Stop()
+	}
+}
+
+func (g *gate) tryEnter(c *conn) *refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.addr.IsValid() && !g.allow.allows(c.addr) {
@@ -51,26 +75,33 @@ func (g *gate) enter(c *conn) *refusal {
 		return crowded("here_share", g.share)
 	}
 	if len(g.in) >= g.max && !g.makeRoom() {
-		return crowded("here", g.max)
+		r := crowded("here", g.max)
+		r.mayPass = true
+		return r
 	}
 	g.in[c] = struct{}{}
 	g.of[c.addr]++
 	return nil
 }
 
-// makeRoom sends the longest idle client away.
+// makeRoom sends away whoever has done nothing for longest, of those who have
+// no transaction open; else of those who have; else of those who have stopped
+// in the middle of a message, or only drip.
 func (g *gate) makeRoom() bool {
-	var oldest *conn
+	var worst *conn
+	var least idleness
 	var since time.Time
+	now := time.Now()
 	for c := range g.in {
-		if t, idle := c.idleSince(); idle && (oldest == nil || t.Before(since)) {
-			oldest, since = c, t
+		how, t := c.idleSince(now)
+		if how != busy && (worst == nil || how < least || how == least && t.Before(since)) {
+			worst, least, since = c, how, t
 		}
 	}
-	if oldest == nil || !oldest.dismiss() {
+	if worst == nil || !worst.dismiss() {
 		return false
 	}
-	g.remove(oldest)
+	g.remove(worst)
 	return true
 }
 
@@ -87,6 +118,10 @@ func (g *gate) remove(c *conn) {
 	delete(g.in, c)
 	if g.of[c.addr]--; g.of[c.addr] == 0 {
 		delete(g.of, c.addr)
+	}
+	select {
+	case g.left <- struct{}{}:
+	default:
 	}
 }
 
@@ -132,7 +167,7 @@ func (g *gated) Accept() (net.Conn, error) {
 			g.server.gate.leave(c)
 		} else {
 			x := g.server.turnAway(c, r)
-			n = &notice{r.code, r.enhanced, x.Title + " " + x.Fix}
+			n = &notice{code: r.code, enhanced: r.enhanced, text: x.Title + " " + x.Fix}
 		}
 		nc.SetWriteDeadline(time.Now().Add(refusalTimeout))
 		nc.Write(appendReply(nil, n.code, n.enhanced, n.text, asciiOnly))

@@ -74,9 +74,12 @@ type conn struct {
 	notice atomic.Pointer[notice] // why the session ends before its next command
 	open   atomic.Bool            // a transaction is open
 
-	mu      sync.Mutex
-	waiting bool // for a command, since
-	since   time.Time
+	mu       sync.Mutex
+	waiting  bool // for a command, since
+	since    time.Time
+	bringing bool      // a message
+	refused  bool      // it is read only because the client reads no reply before
+	paid     time.Time // until when what it has brought is fast enough
 
 	once sync.Once // Close
 }
@@ -179,7 +182,7 @@ var (
 // valid until the next read. A line that has not come to its end in time or
 // before the connection's end is none.
 func (c *conn) line() ([]byte, error) {
-	deadline := time.Now().Add(c.server.set().IdleTimeout)
+	began := time.Now()
 	for looked := 0; ; {
 		if c.commands == 0 && c.secure == nil && c.r < c.w && c.buf[c.r] == tlsHandshake {
 			return nil, errTLS
@@ -193,7 +196,7 @@ func (c *conn) line() ([]byte, error) {
 		if looked > maxCommand {
 			return nil, errLongLine
 		}
-		if err := c.await(deadline); err != nil {
+		if err := c.await(began); err != nil {
 			return nil, err
 		}
 	}
@@ -217,16 +220,16 @@ func (c *conn) failed(err error) {
 	}
 }
 
-// await fills buf while a command is waited for.
-func (c *conn) await(deadline time.Time) error {
+// await fills buf while a command is waited for, since it began.
+func (c *conn) await(began time.Time) error {
 	c.room()
 	c.mu.Lock()
 	if c.notice.Load() != nil {
 		c.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
-	c.waiting, c.since = true, time.Now() // before the flush: a client that has read its reply counts as idle
-	c.Conn.SetReadDeadline(deadline)
+	c.waiting, c.since = true, began // before the flush: a client that has read its reply counts as idle
+	c.Conn.SetReadDeadline(began.Add(c.server.set().IdleTimeout))
 	c.mu.Unlock()
 
 	n, err := 0, c.flush()
@@ -252,8 +255,19 @@ func (c *conn) more() error {
 		return err
 	}
 	c.room()
-	c.Conn.SetReadDeadline(time.Now().Add(c.server.set().IdleTimeout))
+	now := time.Now()
+	c.mu.Lock()
+	if n := c.notice.Load(); n != nil && n.urgent {
+		c.mu.Unlock()
+		return errDismissed
+	}
+	c.Conn.SetReadDeadline(now.Add(c.server.set().IdleTimeout))
+	if !c.bringing {
+		c.bringing, c.paid = true, now.Add(stallTime)
+	}
+	c.mu.Unlock()
 	n, err := c.in.Read(c.buf[c.w:])
+	c.pay(n)
 	c.w += n
 	c.full = c.w == len(c.buf)
 	if n > 0 {
@@ -261,6 +275,33 @@ func (c *conn) more() error {
 		return nil
 	}
 	return orEOF(err)
+}
+
+// A client that says nothing for thinkTime, or brings nothing of its message
+// for stallTime, or less than dripRate octets a second, may have to give way to
+// another. Programs take less, who on the network is slow is not that slow.
+const (
+	thinkTime = 300 * time.Millisecond
+	stallTime = time.Second
+	dripRate  = 128
+)
+
+// pay notes that n octets of a message came; for one that is refused already
+// nothing is fast enough.
+func (c *conn) pay(n int) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused {
+		return
+	}
+	if c.paid.Before(now) {
+		c.paid = now
+	}
+	c.paid = c.paid.Add(time.Duration(n) * time.Second / dripRate)
+	if most := now.Add(stallTime); c.paid.After(most) {
+		c.paid = most
+	}
 }
 
 // maxTail is how much of what came last is kept, to explain a stall.
@@ -318,29 +359,51 @@ func (c *conn) closingNotice() *notice {
 // drain ends the session before its next command; at once, if it waits.
 func (c *conn) drain() { c.leaveNotice(c.closingNotice()) }
 
-// dismiss does the same to make room for others, and tells whether it can.
+// dismiss does the same to make room for others, also in the middle of a
+// message that does not come, and tells whether it can.
 func (c *conn) dismiss() bool {
 	r := crowded("here", c.server.set().MaxConnections)
-	return c.leaveNotice(&notice{r.code, r.enhanced, c.server.explain(r).Title})
+	return c.leaveNotice(&notice{r.code, r.enhanced, c.server.explain(r).Title, true})
 }
 
+// leaveNotice tells whether the client hears of it at once.
 func (c *conn) leaveNotice(n *notice) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notice.CompareAndSwap(nil, n)
-	if c.waiting {
+	now := c.waiting || n.urgent && c.bringing
+	if now {
 		c.Conn.SetReadDeadline(time.Now())
 	}
-	return c.waiting
+	return now
 }
 
 // cut ends the connection under the session.
 func (c *conn) cut() { c.Conn.Close() }
 
-// idleSince tells since when the client has been expected to say something,
-// if it has no transaction open.
-func (c *conn) idleSince() (time.Time, bool) {
+// idleness is what a client that does nothing keeps waiting, the least harmful
+// to end first.
+type idleness int
+
+const (
+	idle    idleness = iota // nothing is open
+	pausing                 // a transaction is
+	stuck                   // it is in the middle of a message
+	busy                    // it does something, or is being sent away
+)
+
+// idleSince tells since when the client has been expected to say something.
+func (c *conn) idleSince(now time.Time) (idleness, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.since, c.waiting && !c.open.Load() && c.notice.Load() == nil
+	switch {
+	case c.notice.Load() != nil, c.waiting && now.Sub(c.since) < thinkTime:
+	case c.waiting && c.open.Load():
+		return pausing, c.since
+	case c.waiting:
+		return idle, c.since
+	case c.bringing && c.paid.Before(now):
+		return stuck, c.paid
+	}
+	return busy, now
 }

@@ -12,13 +12,14 @@ import (
 )
 
 // What copyContent returns besides errors of its writer. After errStalled,
-// errLost and errBroken nothing more is read from the connection.
+// errLost, errDismissed and errBroken nothing more is read from the connection.
 var (
-	errTooLarge = errors.New("the message is too large")
-	errStalled  = errors.New("the client sent nothing for too long")
-	errLost     = errors.New("the client went away")
-	errBroken   = errors.New("the client broke the protocol")  // and has its reply
-	errAborted  = errors.New("the client gave the message up") // with BDAT; its next command is answered for it
+	errTooLarge  = errors.New("the message is too large")
+	errStalled   = errors.New("the client sent nothing for too long")
+	errLost      = errors.New("the client went away")
+	errBroken    = errors.New("the client broke the protocol") // and has its reply
+	errDismissed = errors.New("the place is needed for another client")
+	errAborted   = errors.New("the client gave the message up") // with BDAT; its next command is answered for it
 )
 
 // patience is how much of a message that is refused already is read, only to
@@ -42,6 +43,9 @@ func (c *conn) copyContent(w io.Writer, limit int64) error {
 		err = c.copyDot(n)
 	}
 	c.mode, c.chunk = modeCommands, chunk{}
+	c.mu.Lock()
+	c.bringing, c.refused = false, false
+	c.mu.Unlock()
 	if err == nil || errors.Is(err, errAborted) {
 		c.feed = feedEnd
 	} else {
@@ -72,6 +76,9 @@ func (c *conn) copyDot(n *canonical) error {
 // copyChunks serves BDAT commands up to the one that says LAST.
 func (c *conn) copyChunks(n *canonical) error {
 	for {
+		if n.limit > 0 && n.err == nil && n.size+c.chunk.left > n.limit {
+			n.err = errTooLarge // and need not come first
+		}
 		for c.chunk.left > 0 {
 			if c.r == c.w {
 				if err := c.moreOf(n); err != nil {
@@ -154,10 +161,18 @@ func (c *conn) moreOf(n *canonical) error {
 	if n.wasted > patience {
 		return n.err
 	}
+	c.mu.Lock()
+	c.refused = n.err != nil
+	c.mu.Unlock()
 	switch err := c.more(); {
 	case err == nil:
 		return nil
+	case errors.Is(err, errDismissed):
+		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		if n := c.notice.Load(); n != nil && n.urgent {
+			return errDismissed
+		}
 		return errStalled
 	default:
 		return fmt.Errorf("%w: %w", errLost, err)

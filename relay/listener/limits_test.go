@@ -160,26 +160,70 @@ func TestMaxRecipients(t *testing.T) {
 	}
 }
 
-// When all places are taken, whoever only sits there gives way to who comes;
-// a client with a transaction does not.
+// When all places are taken, whoever only sits there gives way to who comes:
+// first those without a transaction, then those who pause in one, then those
+// who have stopped in the middle of a message. A steady upload never does, and
+// who comes waits for a moment before he is refused.
 func TestMaxConnections(t *testing.T) {
-	r := start(t, func(o *listener.Options) { o.MaxConnections = 2 })
-	busy := r.hello(t)
-	busy.run(transaction[:2]...)
-	idle := r.hello(t)
-	busier := r.dial(t) // in place of idle
-	idle.run("< 421 4.3.2", "<")
-	busier.run("< 220", "> EHLO x", "< 250")
-	busier.run(transaction...)
-	r.dial(t).run("< 421 4.3.2 Too many connections", "<")
-	busier.run("> .", "< 250", "> QUIT", "< 221", "<")
-	again := r.dial(t)
-	again.run("< 220")
-	busy.run(transaction[2:]...)
-	busy.run("> .", "< 250")
-	if rejected, _, _ := r.logs(); len(rejected) != 1 || !strings.Contains(rejected[0], "all 2 are in use") {
-		t.Errorf("log: %q", rejected)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := build(t, func(o *listener.Options) { o.MaxConnections = 2 })
+		l := newPipes()
+		go r.Serve(listener.Port{Listener: l})
+		enter := func() *client {
+			c := l.dial(t, "127.0.0.1")
+			c.run("< 220", "> EHLO x", "< 250")
+			return c
+		}
+		pausing := enter()
+		pausing.run(transaction[:2]...)
+		idle := enter()
+		uploading := enter() // in place of idle
+		idle.run("< 421 4.3.2", "<")
+		uploading.run(transaction...)
+		over := make(chan struct{})
+		var upload sync.WaitGroup
+		upload.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(900 * time.Millisecond):
+					uploading.send("a line of a slow but steady upload, of which there are many in the world, and none of them is ever cut off, not even where the house is full to the last place there is\r\n")
+				}
+			}
+		})
+		stuck := enter() // in place of pausing, after a second
+		pausing.run("< 421 4.3.2", "<")
+		stuck.run(transaction...)
+		stuck.send("Subject: half a mess")
+		busy := enter() // in place of stuck
+		stuck.run("< 421 4.3.2", "<")
+		busy.run(transaction...)
+		upload.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(time.Second / 4):
+					busy.send("another one that does not stop, and is well above the least rate\r\n")
+				}
+			}
+		})
+		l.dial(t, "127.0.0.1").run("< 421 4.3.2 Too many connections", "<")
+		close(over)
+		upload.Wait()
+		for _, c := range []*client{uploading, busy} {
+			c.run("> .", "< 250", "> QUIT", "< 221", "<")
+		}
+		if m := r.taken(); len(m) != 2 {
+			t.Errorf("%d arrived", len(m))
+		}
+		rejected, refused, _ := r.logs()
+		if len(rejected) != 1 || !strings.Contains(rejected[0], "all 2 are in use") || len(refused) != 1 {
+			t.Errorf("log: %q, %q", rejected, refused)
+		}
+		shut(t, r)
+	})
 }
 
 // A client from elsewhere has half of the places at most.

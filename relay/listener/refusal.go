@@ -10,12 +10,13 @@ type refusal struct {
 	code     int // 0: the client would not understand a reply, and gets none
 	enhanced explain.EnhancedCode
 	failure  explain.Failure
+	mayPass  bool // soon, by itself
 }
 
 // refuse makes a refusal; text is the one of the cause that fits.
 func refuse(code int, e explain.EnhancedCode, cause explain.Cause, text string, facts ...explain.Fact) *refusal {
 	facts = append(facts, explain.Fact{Name: explain.FactHere, Value: text})
-	return &refusal{code, e, explain.Failure{Cause: cause, Facts: facts}}
+	return &refusal{code: code, enhanced: e, failure: explain.Failure{Cause: cause, Facts: facts}}
 }
 
 func limited(limit string) explain.Fact {

@@ -137,6 +137,8 @@ func (s *session) contentError(err error) error {
 	case errors.Is(err, errLost):
 		s.server.log.lost(s.conn.client, err)
 		return smtpError(451, explain.EnhancedCode{4, 4, 2}, "Connection lost", asciiOnly)
+	case errors.Is(err, errDismissed):
+		return s.refuse(explain.StageDot, crowded("here", s.server.set().MaxConnections))
 	case errors.Is(err, errStalled):
 		text := "here_stalled"
 		if s.conn.loneDot() {

@@ -60,6 +60,14 @@ type buffer struct{ b []byte }
 
 const bufferRoom = 1024
 
+// What drafts may have in memory together before new ones get little, and
+// how much that is: a thousand clients that stop in the middle of a message
+// must not fill it (P10).
+const (
+	maxBuffered = 16 << 20
+	littleBuf   = 16 << 10
+)
+
 // An encoder makes envelope blocks without a new buffer for each.
 type encoder struct {
 	bytes.Buffer
@@ -86,6 +94,7 @@ func (s *Spool) Draft(env envelope.Envelope, client string) (*Draft, error) {
 		buf = &buffer{make([]byte, bufferRoom, 4*bufferRoom)}
 	}
 	buf.b = buf.b[:bufferRoom]
+	s.buffered.Add(int64(cap(buf.b)))
 	return &Draft{s: s, id: id, received: now, client: client, env: env, users: 1, buf: buf}, nil
 }
 
@@ -145,8 +154,12 @@ func (d *Draft) Write(p []byte) (int, error) {
 func (d *Draft) take(p []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.buf.b)-bufferRoom+len(p) <= d.s.tune.inline {
-		d.buf.b = append(d.buf.b, p...)
+	inline := d.s.tune.inline
+	if d.s.buffered.Load() > maxBuffered {
+		inline = min(inline, littleBuf)
+	}
+	if len(d.buf.b)-bufferRoom+len(p) <= inline {
+		d.hold(p)
 		return nil
 	}
 	if d.f == nil {
@@ -159,11 +172,18 @@ func (d *Draft) take(p []byte) error {
 	if err := d.spill(); err != nil {
 		return err
 	}
-	if len(p) <= d.s.tune.inline {
-		d.buf.b = append(d.buf.b, p...)
+	if len(p) <= inline {
+		d.hold(p)
 		return nil
 	}
 	return d.stream(p)
+}
+
+// hold puts content into the buffer. The caller holds mu.
+func (d *Draft) hold(p []byte) {
+	before := cap(d.buf.b)
+	d.buf.b = append(d.buf.b, p...)
+	d.s.buffered.Add(int64(cap(d.buf.b) - before))
 }
 
 // spill moves the buffer into the file. The caller holds mu.
@@ -245,7 +265,10 @@ func (d *Draft) release() {
 	if d.users--; d.users > 0 {
 		return
 	}
-	d.s.buffers.Put(d.buf)
+	size := int64(cap(d.buf.b))
+	if had := d.s.buffered.Add(-size); size <= littleBuf || had <= maxBuffered/2 {
+		d.s.buffers.Put(d.buf)
+	}
 	d.buf = nil
 	if d.f != nil {
 		d.f.Close()

@@ -90,6 +90,7 @@ type Spool struct {
 	encoders sync.Pool // *encoder
 
 	streaming atomic.Int64 // octets in drafts that are not committed
+	buffered  atomic.Int64 // octets of memory that drafts have
 
 	tidying sync.Mutex // held while files in deferred/ are made or removed out of turn; before mu
 
