@@ -11,9 +11,10 @@
 //     and go-smtp speaks the protocol with it; listener/session.go has one
 //     method for each command: Mail and Rcpt check and remember the envelope.
 //
-//  2. Data asks the spool for a draft, and copies the content into it: line
-//     ends made canonical, a Received line and missing fields added
-//     (rewrite.Writer). A small draft stays in memory, a large one goes to a
+//  2. Data puts senders and recipients into place (rewrite.Policy), asks the
+//     spool for a draft, and copies the content into it: line ends made
+//     canonical, a Received line and missing fields added, Bcc removed, From
+//     as the policy wants it (rewrite.Writer). A small draft stays in memory, a large one goes to a
 //     file; nothing is promised yet.
 //
 //  3. The session hands the draft to queue.Queue.Submit, which chooses the

@@ -34,8 +34,8 @@ var mayImport = map[string][]string{
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
-		"relay/config", "relay/control", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/spool",
-		"upstream", "upstream/explain",
+		"relay/config", "relay/control", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
+		"upstream", "upstream/envelope", "upstream/explain",
 	},
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/maillog", "relay/spool",

@@ -90,7 +90,10 @@ func New(o Options) (*Relay, error) {
 func (r *Relay) open() error {
 	c := r.o.Config
 	r.ports = passedPorts(c.Listen, r.o.Listeners)
-	var err error
+	settings, err := listenerSettings(c)
+	if err != nil {
+		return err
+	}
 	if r.hosts, err = r.smartHosts(c); err != nil {
 		return err
 	}
@@ -106,10 +109,6 @@ func (r *Relay) open() error {
 		return err
 	}
 	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
-	settings, err := listenerSettings(c)
-	if err != nil {
-		return err
-	}
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),
 		Spool:          r.queue,

@@ -37,6 +37,7 @@ type house struct {
 	log      *logBook
 	smtp     string
 	second   string // the address of its second port, if it has one
+	running  *relay.Relay
 	stop     func()
 }
 
@@ -69,6 +70,7 @@ func open(t *testing.T, p *sandbox.Server, c *config.Config) *house {
 	}
 	addrs := r.Addrs()
 	h.smtp, h.second = addrs[0].String(), addrs[len(addrs)-1].String()
+	h.running = r
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

@@ -11,6 +11,8 @@ import (
 	"kurir/relay/dsn"
 	"kurir/relay/listener"
 	"kurir/relay/queue"
+	"kurir/relay/rewrite"
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -22,11 +24,11 @@ func (r *Relay) Reload(c *config.Config) error {
 	if r.scratch != "" && c.Delivery.Mode != string(queue.Direct) {
 		return errors.New("delivery.mode: restart Kurir to leave \"direct\": it runs without a spool that outlives it")
 	}
-	hosts, err := r.smartHosts(c)
+	settings, err := listenerSettings(c)
 	if err != nil {
 		return err
 	}
-	settings, err := listenerSettings(c)
+	hosts, err := r.smartHosts(c)
 	if err != nil {
 		return err
 	}
@@ -86,19 +88,39 @@ func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
 		KeepFailed:  time.Duration(c.Delivery.KeepFailed),
 		Routes:      routes,
 		Notify:      dsn.Policy(c.Notify.Bounce),
+		NotifyFrom:  sender(c),
 		Hostname:    ownName(c.Hostname),
 		Language:    explain.Language(c.Log.Language),
 	}
 }
 
-// listenerSettings reads the certificate as well.
+// sender is the address of rewrite.from; "" if there is none.
+func sender(c *config.Config) envelope.Path {
+	_, address := c.Rewrite.Sender()
+	return envelope.Path(address)
+}
+
+// listenerSettings compiles the rules of rewriting, and reads the certificate.
 func listenerSettings(c *config.Config) (listener.Settings, error) {
+	name, _ := c.Rewrite.Sender()
+	policy, err := rewrite.Compile(rewrite.Rules{
+		Hostname: ownName(c.Hostname),
+		From:     sender(c),
+		Name:     name,
+		When:     rewrite.When(c.Rewrite.When),
+		Allowed:  c.Rewrite.Allowed,
+		Aliases:  c.Rewrite.Aliases,
+	})
+	if err != nil {
+		return listener.Settings{}, err
+	}
 	s := listener.Settings{
 		MaxRecipients:  c.Listen.MaxRecipients,
 		MaxConnections: c.Listen.MaxConnections,
 		IdleTimeout:    time.Duration(c.Listen.IdleTimeout),
 		Allow:          c.Listen.Allow,
 		AnyLogin:       c.Listen.Auth == "any",
+		Rewrite:        policy,
 		Language:       explain.Language(c.Log.Language),
 	}
 	if c.Listen.TLSCert != "" {

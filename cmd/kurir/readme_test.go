@@ -72,7 +72,7 @@ func TestReadme(t *testing.T) {
 		}
 	})
 	t.Run("configuration", func(t *testing.T) {
-		whole := block(t, "[upstream]\n")
+		whole := block(t, "[upstream]\n") + block(t, "[rewrite]\n")
 		file := filepath.Join(t.TempDir(), "kurir.toml")
 		if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {
 			t.Fatal(err)

@@ -36,6 +36,7 @@ type Config struct {
 	Listen    Listen     `toml:"listen"`
 	Upstreams []Upstream `toml:"upstream"` // in the order of the file; at least one
 	Delivery  Delivery   `toml:"delivery"`
+	Rewrite   Rewrite    `toml:"rewrite"`
 	Notify    Notify     `toml:"notify"`
 	Spool     Spool      `toml:"spool"`
 	Log       Log        `toml:"log"`
@@ -223,9 +224,10 @@ func Default() Config {
 			GiveUpAfter: Duration(5 * day), // RFC 5321, section 4.5.4.1
 			KeepFailed:  Duration(14 * day),
 		},
-		Notify: defaultNotify(),
-		Spool:  Spool{Dir: systemStateDir + "/spool"},
-		Log:    Log{Level: "info", Format: "auto", Language: "en"},
+		Rewrite: defaultRewrite(),
+		Notify:  defaultNotify(),
+		Spool:   Spool{Dir: systemStateDir + "/spool"},
+		Log:     Log{Level: "info", Format: "auto", Language: "en"},
 	}
 }
 

@@ -231,6 +231,8 @@ func (l *loader) assign(k key, value any) {
 			return
 		}
 		*target = texts
+	case *Aliases:
+		l.assignAliases(k, target, value)
 	}
 }
 
@@ -302,6 +304,9 @@ var examples = map[string]any{
 	"spool.max_size":                   "2GB",
 	"notify.webhook":                   "https://hooks.example.com/…",
 	"notify.command":                   "mail -s Kurir root",
+	"rewrite.from":                     "Shop <noreply@example.com>",
+	"rewrite.allowed":                  []string{"@example.com"},
+	"rewrite.aliases":                  pair{"root", "admin@example.com"},
 	"upstream.provider":                "gmail",
 	"upstream.host":                    "smtp.example.com",
 	"upstream.port":                    587,
@@ -320,7 +325,7 @@ var examples = map[string]any{
 	"upstream.senders":                 []string{"@example.com"},
 }
 
-// example returns a good value for the key: string, int or []string.
+// example returns a good value for the key: string, int, []string or pair.
 func example(k key) any {
 	if value, ok := examples[k.String()]; ok {
 		return value
@@ -341,7 +346,7 @@ func example(k key) any {
 	return ""
 }
 
-// write tells the reader to set the key to a string, int or []string.
+// write tells the reader to set the key to what example may return.
 func (l *loader) write(k key, value any) string { return "write " + l.assignment(k, value) }
 
 // assignment is how the key is set where it was set: in the file or in the
@@ -352,8 +357,11 @@ func (l *loader) assignment(k key, value any) string { return l.assignmentBeside
 func (l *loader) assignmentBeside(other, k key, value any) string {
 	at, given := l.origins[other]
 	if at.variable != "" || !given && l.file == "" {
-		if list, ok := value.([]string); ok {
-			value = strings.Join(list, ",")
+		switch given := value.(type) {
+		case []string:
+			value = strings.Join(given, ",")
+		case pair:
+			value = given.name + "=" + given.value
 		}
 		return fmt.Sprintf("%s=%v", k.env(), value)
 	}
@@ -366,6 +374,8 @@ func (l *loader) assignmentBeside(other, k key, value any) string {
 			quoted[i] = strconv.Quote(element)
 		}
 		return k.name + " = [" + strings.Join(quoted, ", ") + "]"
+	case pair:
+		return fmt.Sprintf("%s = { %s = %q }", k.name, value.name, value.value)
 	}
 	return fmt.Sprintf("%s = %v", k.name, value)
 }

@@ -107,6 +107,8 @@ func (l *loader) override(k key, variable, value string) {
 			list = append(list, element)
 		}
 		l.assign(k, list)
+	case *Aliases:
+		l.assign(k, l.aliasesIn(k, value))
 	default:
 		l.assign(k, value)
 	}

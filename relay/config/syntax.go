@@ -15,6 +15,7 @@ var (
 	sectionLine = regexp.MustCompile(`^\s*\[+\s*([A-Za-z0-9_.-]*)`)
 	openSection = regexp.MustCompile(`^\s*\[[^\]=,"']*$`)
 	keyLine     = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+)\s*([=:]?)\s*(.*?)\s*$`)
+	addressLine = regexp.MustCompile(`^\s*[^\s"'=#]+@[^\s"'=#]+\s*=\s*["'\[]`)
 	indexes     = regexp.MustCompile(`\[\d+\]`)
 )
 
@@ -51,6 +52,10 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 	}
 	if sectionLine.MatchString(line) {
 		f.Problem, f.Instead = "this section line is not whole", "write the name between brackets and nothing behind: [upstream]"
+		return f
+	}
+	if addressLine.MatchString(line) {
+		f.Problem, f.Instead = "this name has an @ and no quotes around it", `write "name@example.com" = …`
 		return f
 	}
 	match := keyLine.FindStringSubmatch(line)
@@ -93,6 +98,8 @@ func (l *loader) valueSyntax(k key, value string) (problem, instead string) {
 		case *[]string:
 			show, list = true, true
 		case *Secret:
+		case *Aliases:
+			return "is not a whole section", l.write(k, example(k))
 		default:
 			show = k.name != "password_command" && k.name != "command"
 		}

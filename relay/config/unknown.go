@@ -15,6 +15,7 @@ var otherNames = map[string]map[string]string{
 		"listener": "listen", "bind": "listen",
 		"queue": "delivery", "logging": "log", "admin": "control",
 		"notification": "notify", "notifications": "notify", "notice": "notify", "alert": "notify", "alerts": "notify",
+		"masquerade": "rewrite", "rewriting": "rewrite", "aliases": "rewrite.aliases", "alias": "rewrite.aliases",
 	},
 	"listen": {
 		"address": "smtp", "addr": "smtp", "addresses": "smtp", "bind": "smtp", "host": "smtp",
@@ -32,6 +33,10 @@ var otherNames = map[string]map[string]string{
 		"sender": "bounce", "bounces": "bounce", "dsn": "bounce", "notify": "bounce",
 		"url": "webhook", "hook": "webhook", "slack": "webhook", "exec": "command", "script": "command",
 		"interval": "every", "limit": "every",
+	},
+	"rewrite": {
+		"sender": "from", "address": "from", "mode": "when", "allow": "allowed", "senders": "allowed",
+		"alias": "aliases", "recipients": "aliases",
 	},
 	"spool":   {"path": "dir", "directory": "dir"},
 	"control": {"path": "socket", "unix": "socket"},

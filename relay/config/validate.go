@@ -18,6 +18,7 @@ func (l *loader) validate() {
 		l.validateUpstream(i)
 	}
 	l.validateDelivery()
+	l.validateRewrite()
 	l.validateNotify()
 	l.checkDir(key{section: "spool", name: "dir"}, c.Spool.Dir)
 	l.checkSize(key{section: "spool", name: "max_size"}, c.Spool.MaxSize, 1e6)

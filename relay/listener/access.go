@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -41,31 +40,9 @@ type notice struct {
 	urgent   bool // a message that is coming is not waited for
 }
 
-// A place that nobody gives up at once is waited for; who comes meanwhile
-// waits in the kernel's queue, which is kinder than to refuse.
-const (
-	waitForPlace = 2 * time.Second
-	lookForPlace = 50 * time.Millisecond
-)
-
 // enter lets c in, or says why not. When all places are taken, one who does
 // nothing with his gives way: a flood must not keep an app out.
 func (g *gate) enter(c *conn) *refusal {
-	for tries := 0; ; tries++ {
-		r := g.tryEnter(c)
-		if r == nil || !r.mayPass || tries >= int(waitForPlace/lookForPlace) {
-			return r
-		}
-		look := time.NewTimer(lookForPlace)
-		select {
-		case <-g.left:
-		case <-look.C:
-		}
-		look.Stop()
-	}
-}
-
-func (g *gate) tryEnter(c *conn) *refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.addr.IsValid() && !g.allow.allows(c.addr) {
@@ -76,7 +53,7 @@ func (g *gate) tryEnter(c *conn) *refusal {
 	}
 	if len(g.in) >= g.max && !g.makeRoom() {
 		r := crowded("here", g.max)
-		r.mayPass = true
+		r.mayPass = g.max > 0
 		return r
 	}
 	g.in[c] = struct{}{}
@@ -137,40 +114,4 @@ func (g *gate) stranger(a netip.Addr) *refusal {
 	return refuse(554, explain.EnhancedCode{5, 7, 1}, explain.RelayDenied, text,
 		explain.Fact{Name: explain.FactClient, Value: a.String()},
 		explain.Fact{Name: explain.FactAllow, Value: g.allow.advice(a)})
-}
-
-// gated is a listener that lets in whom the server's gate lets in, and gives
-// go-smtp a conn of ours.
-type gated struct {
-	Port
-	server *Server
-}
-
-// refusalTimeout bounds the write of a refusal. It fits a fresh socket's
-// buffer, so this matters only to sockets that have none.
-const refusalTimeout = time.Second
-
-// Accept returns the next client that is welcome.
-func (g *gated) Accept() (net.Conn, error) {
-	for {
-		nc, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		c := newConn(nc, g.server, g.Port)
-		r := g.server.gate.enter(c)
-		if r == nil && g.server.enter(c) {
-			return c, nil
-		}
-		n := c.closingNotice()
-		if r == nil {
-			g.server.gate.leave(c)
-		} else {
-			x := g.server.turnAway(c, r)
-			n = &notice{code: r.code, enhanced: r.enhanced, text: x.Title + " " + x.Fix}
-		}
-		nc.SetWriteDeadline(time.Now().Add(refusalTimeout))
-		nc.Write(appendReply(nil, n.code, n.enhanced, n.text, asciiOnly))
-		nc.Close()
-	}
 }

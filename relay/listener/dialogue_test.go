@@ -360,7 +360,7 @@ func TestAddedFields(t *testing.T) {
 		"> DATA", "< 354", "> Message-ID: <m@example.org>", "> Date: x", "> .", "< 250")
 	m := r.taken()
 	if !strings.HasPrefix(m[0].added, "Received: from localhost (local app)\r\n\tby relay.example (Kurir) with SMTP id "+m[0].id+";\r\n\t") ||
-		!strings.HasSuffix(m[0].added, "\r\nMessage-ID: <"+m[0].id+"@relay.example>\r\n") || !strings.Contains(m[0].added, "\r\nDate: ") ||
+		!strings.HasSuffix(m[0].added, "\r\nMessage-ID: <"+m[0].id+"@relay.example>\r\nFrom: a@example.org\r\n") || !strings.Contains(m[0].added, "\r\nDate: ") ||
 		m[0].messageID != "<"+m[0].id+"@relay.example>" {
 		t.Errorf("%q", m[0].added)
 	}

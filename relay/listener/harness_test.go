@@ -126,7 +126,7 @@ func (r *relay) submit(_ context.Context, d *spool.Draft) queue.Answer {
 		return queue.Answer{Code: 451, Text: err.Error()}
 	}
 	m := message{env: *d.Envelope(), messageID: d.MessageID, id: d.ID().String(), content: string(all)}
-	m.added, m.content = cutAdded(m.content, m.id, d.Received())
+	m.added, m.content = cutAdded(m.content, m.id, m.env.From, d.Received())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.messages = append(r.messages, m)
@@ -134,9 +134,12 @@ func (r *relay) submit(_ context.Context, d *spool.Draft) queue.Answer {
 }
 
 // cutAdded takes off what relay/rewrite puts on top.
-func cutAdded(s, id string, received time.Time) (added, rest string) {
+func cutAdded(s, id string, from envelope.Path, received time.Time) (added, rest string) {
+	if from == "" {
+		from = "MAILER-DAEMON@relay.example"
+	}
 	end := strings.Index(s, "+0000\r\n") + len("+0000\r\n") // of Received
-	for _, f := range []string{"Date: " + received.Format(time.RFC1123Z) + "\r\n", "Message-ID: <" + id + "@relay.example>\r\n"} {
+	for _, f := range []string{"Date: " + received.Format(time.RFC1123Z) + "\r\n", "Message-ID: <" + id + "@relay.example>\r\n", "From: " + string(from) + "\r\n"} {
 		if strings.HasPrefix(s[end:], f) {
 			end += len(f)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"kurir/relay/queue"
+	"kurir/relay/rewrite"
 	"kurir/relay/spool"
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
@@ -52,8 +53,8 @@ type Log interface {
 	ClientLost(client string, err error)
 }
 
-// Settings of a Server can change while it runs. All but AnyLogin, TLS and
-// Language must be set.
+// Settings of a Server can change while it runs. All but AnyLogin, TLS, Rewrite
+// and Language must be set.
 type Settings struct {
 	MaxRecipients  int // of one message
 	MaxConnections int // at once; one client's share is half of it, unless it is on this host
@@ -79,6 +80,10 @@ type Settings struct {
 
 	// Language is that of refusals, in replies and in the log; "" = English.
 	Language explain.Language
+
+	// Rewrite says which senders and recipients are replaced; nil replaces
+	// none. A message is under the policy of the moment when its data begins.
+	Rewrite *rewrite.Policy
 }
 
 // Options is what a Server needs. All fields must be set.
@@ -107,6 +112,7 @@ type Server struct {
 	smtp     *smtp.Server
 	gate     *gate
 	log      *journal
+	headers  rewrite.Reserve
 	cancel   context.CancelFunc
 	ctx      context.Context // of every Submit
 
@@ -181,7 +187,7 @@ func (s *Server) Serve(p Port) error {
 	s.mu.Unlock()
 	defer l.Close()
 
-	err := s.smtp.Serve(&gated{Port: p, server: s})
+	err := s.smtp.Serve(newDoorman(p, s))
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -74,7 +74,9 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 // Data takes the message and tells what has become of it.
 func (s *session) Data(io.Reader) error {
 	c := s.conn
-	draft, err := s.server.opts.Spool.Draft(s.env, c.client)
+	policy := s.server.set().Rewrite
+	env := policy.Envelope(s.env)
+	draft, err := s.server.opts.Spool.Draft(env, c.client)
 	if err != nil {
 		if lost := c.copyContent(closedDoor{err}, 0); lost != nil {
 			err = lost
@@ -93,7 +95,11 @@ func (s *session) Data(io.Reader) error {
 		Received: draft.Received(),
 		Origin:   s.origin(),
 		With:     s.protocol(),
+		Sender:   env.From,
+		Policy:   policy,
+		Reserve:  &s.server.headers,
 	})
+	defer w.Release()
 	err = c.copyContent(w, s.server.opts.MaxMessageSize())
 	if err == nil {
 		err = w.Close()
@@ -148,6 +154,8 @@ func (s *session) contentError(err error) error {
 			limited(s.server.set().IdleTimeout.String())))
 	case errors.Is(err, errTooLarge):
 		return s.refuse(explain.StageDot, tooLarge("here", s.server.opts.MaxMessageSize()))
+	case errors.Is(err, rewrite.ErrBusy):
+		return s.refuse(explain.StageDot, refuse(452, explain.EnhancedCode{4, 3, 1}, explain.ServerBusy, "here"))
 	case errors.Is(err, rewrite.ErrHeaderTooLarge):
 		return s.refuse(explain.StageDot, tooLarge("here_header", rewrite.MaxHeader))
 	case errors.Is(err, rewrite.ErrLoop):

@@ -196,7 +196,7 @@ func (q *Queue) post(kind dsn.Kind, to envelope.Path, m *envelope.Message, messa
 		}
 	}()
 	report := &dsn.Report{
-		Kind: kind, Language: set.Language, To: to, Host: set.Hostname,
+		Kind: kind, Language: set.Language, From: set.NotifyFrom, To: to, Host: set.Hostname,
 		OurID: m.ID, MessageID: messageID, Sender: m.From, EnvelopeID: m.Envelope.ID, Return: m.Return,
 		Arrived: received, Size: m.Size, EightBit: m.EightBit,
 		Now: now, Recipients: about, LeftOut: leftOut, Original: m.Open,

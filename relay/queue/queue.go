@@ -81,8 +81,9 @@ type Settings struct {
 
 	Routes []Route // the first whose Senders match is used, else the last
 
-	Notify   dsn.Policy // who gets notifications
-	Hostname string     // our name in them
+	Notify     dsn.Policy    // who gets notifications
+	NotifyFrom envelope.Path // in their header; "" is MAILER-DAEMON at Hostname
+	Hostname   string        // our name in them
 
 	Language explain.Language // of explanations in answers and records; "" = English
 }

@@ -11,13 +11,25 @@ type Header struct {
 	MessageID string // with its angle brackets; ours, if the app gave none
 	Subject   string
 	From      string
+}
 
+// A scanner finds the fields of a header section.
+type scanner struct {
+	Header
 	hasMessageID bool
 	hasDate      bool
 	received     int
 	by           []string // the "by" host of each Received line with our marker
 	field        *string  // where a continuation line belongs; nil if nobody wants it
 	trace        []byte   // a Received field that may go on in the next line
+	marks        []mark
+	marked       bool // the last of marks has not come to its end
+}
+
+// A mark says where in the section a field stands that may have to change.
+type mark struct {
+	name       string // in small letters
+	start, end int    // end is where the next field begins
 }
 
 // ending tells how a header section ends.
@@ -32,10 +44,10 @@ const (
 // maxValue is the longest line that RFC 5322, section 2.1.1 allows.
 const maxValue = 998
 
-// scan looks at the whole lines of b, a part of the header section, and
-// returns how many octets of it are done with.
-func (h *Header) scan(b []byte, first bool) (int, ending) {
-	done := 0
+// scan looks at the whole lines of b, the header section as far as it has
+// come, from seen on, and returns how many octets of it are done with.
+func (h *scanner) scan(b []byte, seen int) (int, ending) {
+	done := seen
 	for {
 		i := bytes.IndexByte(b[done:], '\n')
 		if i < 0 && len(b)-done <= maxValue {
@@ -48,9 +60,9 @@ func (h *Header) scan(b []byte, first bool) (int, ending) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		switch {
 		case len(line) == 0:
-			h.finish()
+			h.finish(done)
 			return done, endOfHeader
-		case (line[0] == ' ' || line[0] == '\t') && !(first && done == 0):
+		case (line[0] == ' ' || line[0] == '\t') && done > 0:
 			if i < 0 {
 				return done, moreToCome
 			}
@@ -58,17 +70,17 @@ func (h *Header) scan(b []byte, first bool) (int, ending) {
 		default:
 			name, value, ok := cutField(line)
 			switch {
-			case !ok && first && done == 0:
+			case !ok && done == 0:
 				return done, noHeader
 			case !ok:
-				h.finish()
+				h.finish(done)
 				return done, endOfHeader
 			}
 			if i < 0 { // a long field that has not come to its end
 				return done, moreToCome
 			}
-			h.finish()
-			h.begin(name, value)
+			h.finish(done)
+			h.begin(done, name, value)
 		}
 		done += i + 1
 	}
@@ -91,16 +103,22 @@ func cutField(line []byte) (name, value []byte, ok bool) {
 	return name, line[i+1:], len(name) > 0
 }
 
-func (h *Header) begin(name, value []byte) {
+// begin takes note of the field that starts at a place. Most fields are of no
+// interest, and told so by the length of their name.
+func (h *scanner) begin(at int, name, value []byte) {
 	h.field = nil
-	switch len(name) { // most fields are of no interest, and told so by their length
+	switch len(name) {
+	case len("Bcc"):
+		h.mark(at, name, "bcc")
 	case len("Date"):
 		switch {
 		case bytes.EqualFold(name, []byte("Date")):
 			h.hasDate = true
-		case bytes.EqualFold(name, []byte("From")):
+		case h.mark(at, name, "from"):
 			h.keep(&h.From, value)
 		}
+	case len("Sender"):
+		h.mark(at, name, "sender")
 	case len("Subject"):
 		if bytes.EqualFold(name, []byte("Subject")) {
 			h.keep(&h.Subject, value)
@@ -109,24 +127,39 @@ func (h *Header) begin(name, value []byte) {
 		if bytes.EqualFold(name, []byte("Received")) {
 			h.received++
 			h.trace = append(h.trace[:0], value...)
+		} else {
+			h.mark(at, name, "reply-to")
 		}
 	case len("Message-ID"):
 		if bytes.EqualFold(name, []byte("Message-ID")) {
 			h.hasMessageID = true
 			h.keep(&h.MessageID, value)
+		} else {
+			h.mark(at, name, "resent-bcc")
 		}
+	case len("DKIM-Signature"):
+		h.mark(at, name, "dkim-signature")
 	}
 }
 
+// mark marks a field if it has the name that is looked for.
+func (h *scanner) mark(at int, name []byte, wanted string) bool {
+	h.marked = bytes.EqualFold(name, []byte(wanted))
+	if h.marked {
+		h.marks = append(h.marks, mark{name: wanted, start: at})
+	}
+	return h.marked
+}
+
 // keep takes the value of a field that should stand only once: the first.
-func (h *Header) keep(field *string, value []byte) {
+func (h *scanner) keep(field *string, value []byte) {
 	if *field == "" {
 		*field = cut(strings.TrimSpace(string(value)))
 		h.field = field
 	}
 }
 
-func (h *Header) fold(line []byte) {
+func (h *scanner) fold(line []byte) {
 	switch {
 	case len(h.trace) > 0:
 		h.trace = append(h.trace, line...)
@@ -142,8 +175,13 @@ func cut(s string) string {
 	return s
 }
 
-// finish looks at the Received field that has come to its end.
-func (h *Header) finish() {
+// finish notes that the field before a place has come to its end, and looks at
+// it if it is a Received field.
+func (h *scanner) finish(at int) {
+	if h.marked {
+		h.marks[len(h.marks)-1].end = at
+		h.marked = false
+	}
 	if len(h.trace) == 0 {
 		return
 	}
@@ -159,7 +197,7 @@ func (h *Header) finish() {
 }
 
 // ours counts the Received lines that a relay of this name has written.
-func (h *Header) ours(hostname string) int {
+func (h *scanner) ours(hostname string) int {
 	n := 0
 	for _, by := range h.by {
 		if strings.EqualFold(by, hostname) {

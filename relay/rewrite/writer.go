@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 	"time"
+
+	"kurir/upstream/envelope"
 )
 
 // MaxHeader is how many octets a header section may have.
@@ -18,41 +22,65 @@ const (
 
 // What makes a message unacceptable. Write and Close return these bare.
 var (
+	ErrBusy           = errors.New("too many large header sections are coming at once")
 	ErrHeaderTooLarge = errors.New("the header section is larger than 256 KB")
 	ErrLoop           = errors.New("the message goes in circles")
 )
 
-// Options say what the added fields tell. The caller sees to it that no
-// string has a control character.
+// A Reserve is the memory that Writers which share it hold back header sections
+// in: when a thousand clients stop in the middle of a large one, those that
+// come then fail with ErrBusy (P10). Its zero value is ready.
+type Reserve struct{ held atomic.Int64 }
+
+// What Writers may hold together, and one in any case.
+const (
+	maxHeld    = 8 << 20
+	littleHeld = 16 << 10
+)
+
+// Options say what the added fields tell, and what else is changed. The caller
+// sees to it that no string has a control character.
 type Options struct {
 	Hostname string    // our name, for Received and Message-ID
 	ID       string    // our name for the message
 	Received time.Time // when it came
 	Origin   string    // RFC 5321's Extended-Domain of the app, such as "localhost (local app)"
 	With     string    // the protocol: "SMTP", "ESMTP" (RFC 3848), "UTF8SMTP" (RFC 6531)
+
+	Sender envelope.Path // the reverse-path, as Policy.Envelope has left it
+	Policy *Policy       // nil rewrites nothing
+
+	Reserve *Reserve // nil knows no bound but MaxHeader
 }
 
 // A Writer passes one message on and mends its header on the way. What comes
 // in must have canonical line ends. It holds the header section back until
-// its end is seen; what it added stands before it.
+// its end is seen; what it added stands before it, what it rewrote where it
+// was. Doc.go says what it changes.
 type Writer struct {
 	dst    io.Writer
 	opts   Options
 	held   []byte // the header section as far as it has come
+	taken  int64  // of the reserve
 	seen   int    // octets of held that are whole lines and already looked at
-	header Header
-	passed bool // the header section has been written: the rest goes through
+	header scanner
+	room   [2]mark // for those of most messages
+	passed bool    // the header section has been written: the rest goes through
 	err    error
 }
 
 // NewWriter returns a Writer of one message to dst.
-func NewWriter(dst io.Writer, o Options) *Writer { return &Writer{dst: dst, opts: o} }
+func NewWriter(dst io.Writer, o Options) *Writer {
+	w := &Writer{dst: dst, opts: o}
+	w.header.marks = w.room[:0]
+	return w
+}
 
 // Header is what the header section said; complete once Close has returned,
 // or a Write went beyond the header section.
-func (w *Writer) Header() Header { return w.header }
+func (w *Writer) Header() Header { return w.header.Header }
 
-// Write takes the next part of the message. An error is one of dst,
+// Write takes the next part of the message. An error is one of dst, ErrBusy,
 // ErrHeaderTooLarge or ErrLoop, and stays.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
@@ -67,33 +95,56 @@ func (w *Writer) Write(p []byte) (int, error) {
 	// it is looked at where it lies.
 	section := p
 	if len(w.held) > 0 {
-		w.held = append(w.held, p...)
+		w.hold(p)
 		section = w.held
 	}
-	n, end := w.header.scan(section[w.seen:], w.seen == 0)
-	w.seen += n
+	var end ending
+	w.seen, end = w.header.scan(section, w.seen)
 	switch {
 	case end != moreToCome:
 		w.err = w.pass(section, end)
 	case len(section) > MaxHeader:
 		w.err = ErrHeaderTooLarge
 	case len(w.held) == 0:
-		w.held = append(w.held, p...)
+		w.hold(p)
 	}
 	if w.err != nil {
+		w.Release()
 		return 0, w.err
 	}
 	return len(p), nil
+}
+
+// hold keeps a part of the header section back.
+func (w *Writer) hold(p []byte) {
+	w.held = append(w.held, p...)
+	r := w.opts.Reserve
+	if r == nil || len(w.held) <= littleHeld {
+		return
+	}
+	more := int64(cap(w.held)) - w.taken
+	w.taken += more
+	if r.held.Add(more) > maxHeld {
+		w.err = ErrBusy
+	}
+}
+
+// Release gives up what the Writer holds; one that was abandoned holds too.
+func (w *Writer) Release() {
+	w.held = nil
+	if w.taken > 0 {
+		w.opts.Reserve.held.Add(-w.taken)
+		w.taken = 0
+	}
 }
 
 // Close ends the message: one without a body is written now. It does not
 // close dst.
 func (w *Writer) Close() error {
 	if w.err == nil && !w.passed {
-		end := endOfHeader
-		if _, _, ok := cutField(w.held); w.seen == 0 && len(w.held) > 0 && !ok {
-			end = noHeader
-		}
+		size := len(w.held)
+		seen, end := w.header.scan(append(w.held, '\n'), w.seen) // a line without an end is looked at too
+		w.seen = min(seen, size)
 		w.err = w.pass(w.held, end)
 	}
 	return w.err
@@ -102,15 +153,26 @@ func (w *Writer) Close() error {
 // pass writes what we add and the section behind it.
 func (w *Writer) pass(section []byte, end ending) error {
 	w.passed = true
-	w.held = nil
-	w.header.finish()
+	defer w.Release()
+	w.header.finish(w.seen)
 	if w.seen > MaxHeader { // all of it came in one Write
 		return ErrHeaderTooLarge
 	}
 	if w.header.received >= maxReceived || w.header.ours(w.opts.Hostname) >= maxOurs {
 		return ErrLoop
 	}
-	if _, err := w.dst.Write(w.added(end)); err != nil {
+	signed := w.header.signed(section)
+	top := w.added(end, signed)
+	if edits := w.edits(section, signed); len(edits) > 0 {
+		top = slices.Grow(top, w.seen+1024)
+		done := 0
+		for _, e := range edits {
+			top = append(append(top, section[done:e.start]...), e.instead...)
+			done = e.end
+		}
+		section = section[done:]
+	}
+	if _, err := w.dst.Write(top); err != nil {
 		return err
 	}
 	if len(section) == 0 {
@@ -127,22 +189,25 @@ const marker = "(Kurir)"
 // added is the fields that we put on top. RFC 5321, section 4.4 wants a "from"
 // clause; it names no address and no host of the app's, as the line travels
 // to every recipient.
-func (w *Writer) added(end ending) []byte {
-	o := w.opts
+func (w *Writer) added(end ending, signed map[string]bool) []byte {
+	o := &w.opts
 	b := make([]byte, 0, 512)
 	b = fmt.Appendf(b, "Received: from %s\r\n\tby %s %s with %s id %s;\r\n\t", o.Origin, o.Hostname, marker, o.With, o.ID)
 	b = o.Received.UTC().AppendFormat(b, time.RFC1123Z)
 	b = append(b, "\r\n"...)
-	if !w.header.hasDate {
+	if !w.header.hasDate && !signed["date"] {
 		b = append(b, "Date: "...)
 		b = o.Received.AppendFormat(b, time.RFC1123Z)
 		b = append(b, "\r\n"...)
 	}
-	if !w.header.hasMessageID {
+	if !w.header.hasMessageID && !signed["message-id"] {
 		w.header.MessageID = "<" + o.ID + "@" + o.Hostname + ">"
 		b = append(b, "Message-ID: "...)
 		b = append(b, w.header.MessageID...)
 		b = append(b, "\r\n"...)
+	}
+	if w.header.From == "" && !signed["from"] {
+		b = o.Policy.author(b, o.Sender, o.Hostname)
 	}
 	if end == noHeader {
 		b = append(b, "\r\n"...)
