@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 
 	"relay/config":   {},
 	"relay/spool":    {"upstream/envelope"},
+	"relay/drop":     {"upstream/envelope"},
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
 	"relay/dsn":      {"upstream/envelope", "upstream/explain"},
@@ -34,11 +35,11 @@ var mayImport = map[string][]string{
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
-		"relay/config", "relay/control", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
+		"relay/config", "relay/control", "relay/drop", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
 		"upstream", "upstream/envelope", "upstream/explain",
 	},
 	"cmd/kurir": {
-		"relay", "relay/config", "relay/control", "relay/maillog", "relay/spool",
+		"relay", "relay/config", "relay/control", "relay/drop", "relay/maillog", "relay/spool",
 		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox",
 	},
 }

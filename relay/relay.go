@@ -55,6 +55,7 @@ type Relay struct {
 	server   *listener.Server
 	ports    []listener.Port
 	door     net.Listener // the control socket; nil if there is none
+	drop     string       // the directory where sendmail leaves mail; "" if there is none
 
 	mu      sync.Mutex
 	config  *config.Config // as it is now; o.Config is how it began
@@ -94,6 +95,7 @@ func (r *Relay) open() error {
 	if err != nil {
 		return err
 	}
+	noDrop := r.makeDrop()
 	if r.hosts, err = r.smartHosts(c); err != nil {
 		return err
 	}
@@ -104,6 +106,9 @@ func (r *Relay) open() error {
 	}
 	if err := r.openSpool(); err != nil {
 		return err
+	}
+	if noDrop != nil && r.scratch == "" {
+		r.o.Log.Warning("spool.drop", noDrop.Error())
 	}
 	if err := r.openDoor(); err != nil {
 		return err
@@ -206,6 +211,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	stopNotifier := r.runNotifier()
 	stopQueue := r.runQueue()
 	stopDoor := r.runDoor()
+	stopPickup := r.runPickup()
 	r.tellStart()
 
 	serving := make(chan error, len(r.ports))
@@ -223,6 +229,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	r.stop() // no Reload from here
 	r.o.Log.Stopping(why)
+	stopPickup()
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	if e := r.server.Shutdown(drain); e != nil && !errors.Is(e, context.DeadlineExceeded) {

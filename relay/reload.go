@@ -71,6 +71,7 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
 	differs(!slices.Equal(before.Listen.LegacyLineEnds, now.Listen.LegacyLineEnds), "listen.legacy_line_ends")
 	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
+	differs(before.DropDir() != now.DropDir(), "spool.drop")
 	differs(before.Control.Socket != now.Control.Socket, "control.socket")
 	differs(before.Log.Level != now.Log.Level, "log.level")
 	differs(before.Log.Language != now.Log.Language, "log.language")

@@ -11,10 +11,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(runAs(filepath.Base(os.Args[0]), os.Args[1:]))
+}
+
+// runAs is the program under the names that other programs know.
+func runAs(name string, args []string) int {
+	switch name {
+	case "sendmail":
+		return sendmailCommand(args, os.Stdin, os.Stdout, os.Stderr)
+	case "mailq":
+		return sendmailCommand(append([]string{"-bp"}, args...), os.Stdin, os.Stdout, os.Stderr)
+	case "newaliases":
+		return newAliases(os.Stdout)
+	}
+	return run(args, os.Stdout, os.Stderr)
 }
 
 // Exit codes, as sysexits.h has them where it has them.
@@ -44,6 +58,9 @@ usage:
   kurir queue drop ID… | --all  remove it for good
                                 list, retry and drop take [--failed] [--cause CAUSE]
                                 [--address ADDRESS] [--older TIME], list [--limit N]
+  kurir sendmail [-t] [-i] [-f FROM] [-F NAME] [TO…]
+                                hand in a message as other programs do; also under
+                                the name sendmail, with the options of that
   kurir status                  how the relay is doing; [--json] here and with queue
   kurir version                 print the version
 
@@ -73,6 +90,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return checkCommand(args, stdout, stderr)
 	case "queue":
 		return queueCommand(args, stdout, stderr)
+	case "sendmail":
+		return sendmailCommand(args, os.Stdin, stdout, stderr)
 	case "status":
 		return statusCommand(args, stdout, stderr)
 	case "version", "--version":

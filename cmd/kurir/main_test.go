@@ -12,12 +12,15 @@ import (
 )
 
 // While the tests run, "kurir" in $PATH is the program as it was built for
-// them, so that it can be killed, and "oddserver" a server that is no SMTP
+// them, so that it can be killed, its other names are it too, and "oddserver" a server that is no SMTP
 // server. No other process is needed on a machine with Go alone.
 func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){
-		"kurir":     kurir.Main,
-		"oddserver": oddServer,
+		"kurir":      kurir.Main,
+		"sendmail":   kurir.Main,
+		"mailq":      kurir.Main,
+		"newaliases": kurir.Main,
+		"oddserver":  oddServer,
 	})
 }
 

@@ -179,6 +179,10 @@ type Spool struct {
 	// MaxSize limits what the spool holds. 0 means until the disk is down to
 	// its reserve.
 	MaxSize Size `toml:"max_size"`
+
+	// Drop is the directory where kurir sendmail leaves mail while no relay
+	// runs. "" means the one that Config.DropDir gives.
+	Drop string `toml:"drop"`
 }
 
 // Log says what is written to stderr.

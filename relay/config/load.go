@@ -265,7 +265,7 @@ func fileProblem(err error) string {
 
 // pathKeys are the settings that are paths, in each upstream and elsewhere.
 var (
-	pathKeys         = []key{{name: "state_dir"}, {section: "listen", name: "tls_cert"}, {section: "listen", name: "tls_key"}, {section: "spool", name: "dir"}, {section: "control", name: "socket"}}
+	pathKeys         = []key{{name: "state_dir"}, {section: "listen", name: "tls_cert"}, {section: "listen", name: "tls_key"}, {section: "spool", name: "dir"}, {section: "spool", name: "drop"}, {section: "control", name: "socket"}}
 	upstreamPathKeys = []string{"password_file", "ca_file", "client_cert", "client_key"}
 )
 
@@ -279,21 +279,7 @@ func (l *loader) places() {
 		}
 	}
 	for _, k := range keys {
-		at, ok := l.origins[k]
-		if !ok {
-			continue
-		}
-		path := field(&l.cfg, k).(*string)
-		if strings.HasPrefix(*path, "~") {
-			l.fault(k, quote(*path)+" begins with ~, which only a shell understands", "write the whole path, from / on")
-			*path = ""
-			continue
-		}
-		dir := l.opts.Dir
-		if at.variable == "" {
-			dir = filepath.Dir(l.file)
-		}
-		*path = from(dir, *path)
+		l.place(k)
 	}
 	if first, _, _ := strings.Cut(l.env["RUNTIME_DIRECTORY"], ":"); filepath.IsAbs(first) {
 		l.cfg.runtimeDir = first
@@ -309,6 +295,25 @@ func (l *loader) places() {
 	}
 }
 
+// place makes one path stand for itself.
+func (l *loader) place(k key) {
+	at, ok := l.origins[k]
+	if !ok {
+		return
+	}
+	path := field(&l.cfg, k).(*string)
+	if strings.HasPrefix(*path, "~") {
+		l.fault(k, quote(*path)+" begins with ~, which only a shell understands", "write the whole path, from / on")
+		*path = ""
+		return
+	}
+	dir := l.opts.Dir
+	if at.variable == "" {
+		dir = filepath.Dir(l.file)
+	}
+	*path = from(dir, *path)
+}
+
 // stateDir chooses the directory for the state when none is given.
 func (l *loader) stateDir() string {
 	if l.opts.Sandbox {
@@ -321,6 +326,11 @@ func (l *loader) stateDir() string {
 	if l.system.superuser || writable(l.system.stateDir) {
 		return l.system.stateDir
 	}
+	return l.ownStateDir()
+}
+
+// ownStateDir is the state directory of a relay that is no system service.
+func (l *loader) ownStateDir() string {
 	if base := l.env["XDG_STATE_HOME"]; filepath.IsAbs(base) {
 		return filepath.Join(base, "kurir")
 	}

@@ -21,6 +21,7 @@ func (l *loader) validate() {
 	l.validateRewrite()
 	l.validateNotify()
 	l.checkDir(key{section: "spool", name: "dir"}, c.Spool.Dir)
+	l.checkDir(key{section: "spool", name: "drop"}, c.Spool.Drop)
 	l.checkSize(key{section: "spool", name: "max_size"}, c.Spool.MaxSize, 1e6)
 	if room := c.Spool.MaxSize; room > 0 && c.Listen.MaxMessageSize > room {
 		l.fault(key{section: "spool", name: "max_size"}, fmt.Sprintf("%s is less than one message may have (listen.max_message_size is %s)", room, c.Listen.MaxMessageSize), "make it larger")

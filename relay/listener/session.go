@@ -8,7 +8,6 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"kurir/relay/queue"
-	"kurir/relay/rewrite"
 	"kurir/relay/spool"
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
@@ -74,9 +73,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 // Data takes the message and tells what has become of it.
 func (s *session) Data(io.Reader) error {
 	c := s.conn
-	policy := s.server.set().Rewrite
-	env := policy.Envelope(s.env)
-	draft, err := s.server.opts.Spool.Draft(env, c.client)
+	draft, w, err := s.server.begin(s.env, c.client, s.origin(), s.protocol())
 	if err != nil {
 		if lost := c.copyContent(closedDoor{err}, 0); lost != nil {
 			err = lost
@@ -89,16 +86,6 @@ func (s *session) Data(io.Reader) error {
 			draft.Close()
 		}
 	}()
-	w := rewrite.NewWriter(draft, rewrite.Options{
-		Hostname: s.server.opts.Hostname,
-		ID:       draft.ID().String(),
-		Received: draft.Received(),
-		Origin:   s.origin(),
-		With:     s.protocol(),
-		Sender:   env.From,
-		Policy:   policy,
-		Reserve:  &s.server.headers,
-	})
 	defer w.Release()
 	err = c.copyContent(w, s.server.opts.MaxMessageSize())
 	if err == nil {
@@ -152,17 +139,8 @@ func (s *session) contentError(err error) error {
 		}
 		return s.refuse(explain.StageDot, refuse(451, explain.EnhancedCode{4, 4, 2}, explain.MessageMalformed, text,
 			limited(s.server.set().IdleTimeout.String())))
-	case errors.Is(err, errTooLarge):
-		return s.refuse(explain.StageDot, tooLarge("here", s.server.opts.MaxMessageSize()))
-	case errors.Is(err, rewrite.ErrBusy):
-		return s.refuse(explain.StageDot, refuse(452, explain.EnhancedCode{4, 3, 1}, explain.ServerBusy, "here"))
-	case errors.Is(err, rewrite.ErrHeaderTooLarge):
-		return s.refuse(explain.StageDot, tooLarge("here_header", rewrite.MaxHeader))
-	case errors.Is(err, rewrite.ErrLoop):
-		return s.refuse(explain.StageDot, refuse(554, explain.EnhancedCode{5, 4, 6}, explain.MessageMalformed, "here_loop"))
 	}
-	s.server.opts.Spool.NoRoom(err)
-	return s.refuse(explain.StageDot, spoolRefusal(err))
+	return s.refuse(explain.StageDot, s.server.contentRefusal(err))
 }
 
 func tooLarge(text string, limit int64) *refusal {
@@ -188,7 +166,7 @@ func (s *session) refuse(stage explain.Stage, r *refusal) error {
 // has are nobody's business outside; a domain there must be (RFC 5321, 4.4).
 func (s *session) origin() string {
 	if s.conn.local() {
-		return "localhost (local app)"
+		return localOrigin
 	}
 	return "app (local network)"
 }

@@ -29,6 +29,17 @@ func (q *Queue) Submit(ctx context.Context, d *spool.Draft) Answer {
 	return q.store(l, d)
 }
 
+// Keep takes over a message that nobody waits for, as Submit does, but makes
+// it durable first: a provider's refusal is then told to its sender by mail.
+// Mode direct keeps nothing, so that there it is Submit.
+func (q *Queue) Keep(ctx context.Context, d *spool.Draft) Answer {
+	l := q.laneOf(d.Envelope().From)
+	if q.set().Mode == Direct {
+		return q.direct(ctx, l, d)
+	}
+	return q.store(l, d)
+}
+
 // store makes a message durable and queues it.
 func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	defer d.Close()
