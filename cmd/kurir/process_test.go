@@ -88,6 +88,7 @@ type event struct {
 	SMTP       []string `json:"smtp"`
 	StateDir   string   `json:"state_dir"`
 	Maildir    string
+	To         []string
 	Candidates []event
 
 	line string

@@ -99,6 +99,8 @@ func (c *conn) interpret(line []byte) string {
 		return "NOOP\r\n"
 	case "VRFY":
 		return "VRFY\r\n"
+	case "EXPN": // RFC 5321, section 3.5.3
+		c.reply(502, explain.EnhancedCode{5, 5, 1}, "There are no lists here")
 	case "QUIT":
 		return "QUIT\r\n"
 	case "HELP":

@@ -82,10 +82,15 @@ func TestSmugglingInChunks(t *testing.T) {
 
 // What apps really send: it must arrive as it was meant.
 func TestContent(t *testing.T) {
-	long := strings.Repeat("<td>x</td>", 20_000)
+	long := strings.Repeat("<td>x</td>", 99_000)
 	for _, c := range []struct{ name, sent, want string }{
 		{"empty", "", ""},
 		{"no header", "text\r\n", "\r\ntext\r\n"},
+		{"header alone", "A: x\r\n", "A: x\r\n"},
+		{"header without its empty line", "A: x\r\ntext\r\n", "A: x\r\ntext\r\n"},
+		{"body after an empty line", "\r\ntext\r\n", "\r\ntext\r\n"},
+		{"UTF-8 in the header", "Subject: Gr\xc3\xbc\xc3\x9fe\r\nFrom: M\xc3\xbcller <a@example.org>\r\n\r\ntext\r\n", "Subject: Gr\xc3\xbc\xc3\x9fe\r\nFrom: M\xc3\xbcller <a@example.org>\r\n\r\ntext\r\n"},
+		{"LF lines and CRLF lines", "A: x\r\nB: y\n\ntext\r\nb64\nb64\n\r\nend\r\n", "A: x\r\nB: y\r\n\r\ntext\r\nb64\r\nb64\r\n\r\nend\r\n"},
 		{"LF lines", "A: x\n\ntext\n..two\n", "A: x\r\n\r\ntext\r\n..two\r\n"},
 		{"CR lines", "A: x\r\rtext\r", "A: x\r\n\r\ntext\r\n"},
 		{"doubled CR", "A: x\r\r\n\r\r\ntext\r\r\n", "A: x\r\n\r\ntext\r\n"},

@@ -3,6 +3,7 @@ package listener_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,17 @@ func TestDialogues(t *testing.T) {
 		{"lower case", []string{"> mail from:<a@example.org> size=44", "< 250", "> rcpt to:<b@example.net>", "< 250", "> data", "< 354"}, "a@example.org", "b@example.net"},
 		{"blanks and no brackets", []string{"> MAIL FROM:  a@example.org", "< 250", "> RCPT TO :\tb@example.net ", "< 250", "> DATA ", "< 354"}, "a@example.org", "b@example.net"},
 		{"LF ends commands", []string{`>> MAIL FROM:<a@example.org>\nRCPT TO:<b@example.net>\n`, "< 250", "< 250", `>> DATA\n`, "< 354"}, "a@example.org", "b@example.net"},
+		{"blank before the brackets", []string{"> MAIL FROM: <a@example.org>", "< 250", "> RCPT TO: <b@example.net>", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"blanks in the brackets", []string{"> MAIL FROM:< a@example.org >", "< 250", "> RCPT TO:< b@example.net >", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"two blanks and HELO", []string{"> HELO  vm", "< 250", "> MAIL FROM:  a@example.org", "< 250", "> RCPT TO:  b@example.net", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"mixed case", []string{"> MAIL From:<a@example.org> SIZE=44 ", "< 250", "> RCPT To:<b@example.net>", "< 250", "> Data", "< 354"}, "a@example.org", "b@example.net"},
+		{"tabs", []string{`>> MAIL\tFROM:<a@example.org>\tSIZE=5\t\r\n`, "< 250", `>> \tRCPT\t TO:\t<b@example.net>\r\n`, "< 250", `>> DATA\t\r\n`, "< 354"}, "a@example.org", "b@example.net"},
+		{"blanks around commands", []string{"> ", "< 500 5.5.2", ">   mail from:<a@example.org>  ", "< 250", ">  rcpt to:<b@example.net>", "< 250", ">  data ", "< 354"}, "a@example.org", "b@example.net"},
+		{"CR CR LF ends commands", []string{`>> MAIL FROM:<a@example.org>\r\r\n`, "< 250", `>> RCPT TO:<b@example.net>\r\r\n`, "< 250", `>> DATA\r\r\n`, "< 354"}, "a@example.org", "b@example.net"},
+		{"RSET", []string{"> RSET", "< 250", "> MAIL FROM:<c@example.org>", "< 250", "> RCPT TO:<x@example.net>", "< 250", "> RSET", "< 250", "> RSET", "< 250", mail, "< 250", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"EHLO, then HELO", []string{"> EHLO vm", "< 250-relay.example", "> HELO vm", "< 250 relay.example", mail, "< 250", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"EHLO of nobody", []string{"> EHLO", "< 250-relay.example", "> EHLO my_printer", "< 250-", "> ehlo 192.168.1.7", "< 250-", "> EHLO B\xfcro", "< 250-", mail, "< 250", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"DATA after refusals", []string{mail, "< 250", "> RCPT TO:<>", "< 501", "> DATA", "< 503", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"source route", []string{mail, "< 250", "> RCPT TO:<@x.example,@y.example:b@example.net>", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"null reverse-path", []string{"> MAIL FROM:<>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "", "b@example.net"},
 		{"postmaster", []string{mail, "< 250", "> RCPT TO:<Postmaster>", "< 250", "> DATA", "< 354"}, "a@example.org", "Postmaster@relay.example"},
@@ -41,7 +53,7 @@ func TestDialogues(t *testing.T) {
 		{"parameters nobody knows", []string{mail + " SIZE=5 BODY=8BITMIME SMTPUTF8 AUTH=<> X=1=2 MT-PRIORITY=3", "< 250", rcpt + " FOO=bar", "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"8-bit address", []string{"> MAIL FROM:<ä@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "ä@example.org", "b@example.net"},
 		{"one bad recipient of two", []string{mail, "< 250", "> RCPT TO:<nobody@>", "< 501 5.1.3", rcpt, "< 250", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
-		{"answers in between", []string{"> NOOP", "< 250", mail, "< 250", "> VRFY b", "< 252", rcpt, "< 250", "> HELP", "< 214", "> NOOP x", "< 250", "> XYZZY", "< 500 5.5.2", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
+		{"answers in between", []string{"> NOOP", "< 250", mail, "< 250", "> VRFY b", "< 252", "> EXPN staff", "< 502 5.5.1", rcpt, "< 250", "> HELP", "< 214", "> NOOP x", "< 250", "> XYZZY", "< 500 5.5.2", "> DATA", "< 354"}, "a@example.org", "b@example.net"},
 		{"nested MAIL", []string{mail, "< 250", "> RCPT TO:<x@example.net>", "< 250", "> MAIL FROM:<c@example.org>", "< 503 5.5.1", "> RSET", "< 250", "> MAIL FROM:<d@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "d@example.org", "b@example.net"},
 		{"EHLO resets", []string{mail, "< 250", "> RCPT TO:<x@example.net>", "< 250", "> EHLO again", "< 250", "> MAIL FROM:<c@example.org>", "< 250", rcpt, "< 250", "> DATA", "< 354"}, "c@example.org", "b@example.net"},
 
@@ -151,6 +163,61 @@ func TestPipelining(t *testing.T) {
 	m := r.taken()
 	if len(m) != 2 || m[0].content != "Subject: 1\r\n\r\nx\r\n" || m[1].content != "Subject: 2\r\n" {
 		t.Errorf("%+v", m)
+	}
+}
+
+// Where segments end must not matter: what a client types octet by octet means
+// the same as what comes in one piece.
+func TestOctetByOctet(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial(t)
+	for _, octet := range []byte("helo vm\r\nmail from: a@example.org\r\nrcpt to:<b@example.net>\r\ndata\r\n" +
+		"Subject: \xc3\xbc\r\n\r\n..\r\ntext\r\n.\r\n" +
+		"MAIL FROM:<c@example.org>\r\nRCPT TO:<d@example.net>\r\nBDAT 3\r\nA: BDAT 3 LAST\r\nx\r\nQUIT\r\n") {
+		c.send(string([]byte{octet}))
+	}
+	c.run("< 220", "< 250", "< 250 2.1.0", "< 250 2.1.5", "< 354", "< 250 2.0.0 queued",
+		"< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0 Chunk", "< 250 2.0.0 queued", "< 221", "<")
+	m := r.taken()
+	if len(m) != 2 || m[0].env.From != "a@example.org" || m[0].content != "Subject: \xc3\xbc\r\n\r\n.\r\ntext\r\n" ||
+		m[1].env.From != "c@example.org" || m[1].content != "A: x\r\n" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// Most programs go without QUIT, and what they do to the connection is worth
+// no line in the log: the message is there.
+func TestDepartures(t *testing.T) {
+	for name, leave := range map[string]func(*client) error{
+		"close":          func(c *client) error { return c.conn.Close() },
+		"half-close":     func(c *client) error { return c.conn.(*net.TCPConn).CloseWrite() },
+		"reset":          func(c *client) error { return errors.Join(c.conn.(*net.TCPConn).SetLinger(0), c.conn.Close()) },
+		"unread replies": func(c *client) error { c.run("> NOOP", "> NOOP"); return c.conn.Close() },
+		"QUIT and close": func(c *client) error { c.run("> QUIT"); return c.conn.Close() },
+		"QUIT and reset": func(c *client) error {
+			c.run("> QUIT")
+			return errors.Join(c.conn.(*net.TCPConn).SetLinger(0), c.conn.Close())
+		},
+		"inside a transaction": func(c *client) error { c.run(transaction[:4]...); return c.conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, nil)
+			c := r.hello(t)
+			c.run(transaction...)
+			c.run("> Subject: x", "> .", "< 250")
+			if err := leave(c); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := len(r.taken()); n != 1 {
+				t.Errorf("%d messages", n)
+			}
+			if rejected, refused, lost := r.logs(); len(rejected)+len(refused)+lost != 0 {
+				t.Errorf("log: %v %v %d", rejected, refused, lost)
+			}
+		})
 	}
 }
 

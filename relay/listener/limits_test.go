@@ -160,6 +160,25 @@ func TestMaxRecipients(t *testing.T) {
 	}
 }
 
+// A list that is announced as legal is taken whole, however it comes.
+func TestManyRecipients(t *testing.T) {
+	r := start(t, nil)
+	c := r.hello(t)
+	var b strings.Builder
+	b.WriteString("MAIL FROM:<a@example.org>\r\n")
+	for i := range 100 {
+		fmt.Fprintf(&b, "RCPT TO:<b%d.%s@example.net>\r\n", i, strings.Repeat("x", 50))
+	}
+	c.send(b.String() + "DATA\r\nSubject: x\r\n.\r\n")
+	for range 101 {
+		c.run("< 250 2.1.")
+	}
+	c.run("< 354", "< 250 2.0.0 queued")
+	if m := r.taken(); len(m) != 1 || len(m[0].env.To) != 100 || !strings.HasPrefix(string(m[0].env.To[99].To), "b99.xxx") {
+		t.Errorf("%+v", m)
+	}
+}
+
 // When all places are taken, whoever only sits there gives way to who comes:
 // first those without a transaction, then those who pause in one, then those
 // who have stopped in the middle of a message. A steady upload never does, and
