@@ -349,8 +349,8 @@ func TestRun(t *testing.T) {
 		if len(p.messages) != 3 || len(p.names()) != 0 {
 			t.Errorf("%q, left %q", p.messages, p.names())
 		}
-		change(drop.Taken, errors.New("no room"))
 		told := len(p.warnings)
+		change(drop.Taken, errors.New("no room"))
 		p.put(to("b@example.com"), "3")
 		for name, age := range map[string]time.Duration{"old.tmp": 25 * time.Hour, "new.tmp": time.Hour} {
 			p.write(name, "")
