@@ -2,125 +2,87 @@ package upstream
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/md5"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
 
-	"github.com/emersion/go-sasl"
-
 	"kurir/upstream/explain"
 )
+
+// A TokenSource gives OAuth2 access tokens to sign in with.
+type TokenSource interface {
+	// Token gives a token that is good for some minutes. An error is an
+	// *explain.Failure at StageAuth.
+	Token(ctx context.Context) (string, error)
+
+	// Refused tells that the provider refused a token that should have been
+	// good. The next Token gives another, if one may be asked for already.
+	Refused(token string)
+}
 
 // maxCommand is the longest command line with its CRLF (RFC 5321, section
 // 4.5.3.1.4); an AUTH line with its initial response obeys it too (RFC 4954,
 // section 4).
 const maxCommand = 512
 
-// mechanisms are what we can sign in with, the best first. All run inside
-// TLS, so PLAIN gives nothing away that CRAM-MD5 would keep, and the server
-// need not store the password in the clear for it.
-var mechanisms = []struct {
-	name   string
-	client func(user, password string) sasl.Client
-}{
-	{sasl.Plain, func(u, p string) sasl.Client { return sasl.NewPlainClient("", u, p) }},
-	{sasl.Login, func(u, p string) sasl.Client { return &loginClient{answers: []string{u, p}} }},
-	{"CRAM-MD5", func(u, p string) sasl.Client { return &cramClient{user: u, password: p} }},
-}
-
-// Mechanisms are the names of the AUTH mechanisms that Options.Auth may pin.
-func Mechanisms() []string {
-	names := make([]string, len(mechanisms))
-	for i, m := range mechanisms {
-		names[i] = m.name
-	}
-	return names
-}
-
-// loginClient is AUTH LOGIN as servers really speak it: two prompts of any
-// wording, the user name asked for first.
-type loginClient struct{ answers []string }
-
-func (l *loginClient) Start() (string, []byte, error) { return sasl.Login, nil, nil }
-
-func (l *loginClient) Next([]byte) ([]byte, error) {
-	if len(l.answers) == 0 {
-		return nil, errors.New("the server asked a third question during AUTH LOGIN")
-	}
-	answer := l.answers[0]
-	l.answers = l.answers[1:]
-	return []byte(answer), nil
-}
-
-// cramClient is AUTH CRAM-MD5 (RFC 2195).
-type cramClient struct {
-	user, password string
-	answered       bool
-}
-
-func (c *cramClient) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
-
-func (c *cramClient) Next(challenge []byte) ([]byte, error) {
-	if c.answered {
-		return nil, errors.New("the server asked a second question during AUTH CRAM-MD5")
-	}
-	c.answered = true
-	mac := hmac.New(md5.New, []byte(c.password))
-	mac.Write(challenge)
-	return []byte(c.user + " " + hex.EncodeToString(mac.Sum(nil))), nil
-}
-
-// offered are the mechanisms of an EHLO reply, in upper case.
-func offered(extensions map[string]string) []string {
-	return strings.Fields(strings.ToUpper(extensions["AUTH"]))
-}
-
-// wanted are the mechanisms that the configuration allows, the best first.
-func (o *Options) wanted() []string {
-	if o.Auth != "" {
-		return []string{strings.ToUpper(o.Auth)}
-	}
-	return Mechanisms()
-}
-
-// usableMechanism is the best wanted one that is offered, "" if there is none.
-func usableMechanism(wanted, offered []string) string {
-	for _, w := range wanted {
-		if slices.Contains(offered, w) {
-			return w
-		}
-	}
-	return ""
-}
-
 // authenticate signs in (RFC 4954). Its failure is a reply to AUTH, after
-// which no other candidate is tried: it is the same account everywhere.
+// which no other candidate is tried: it is the same account everywhere. A
+// token that was refused is replaced once.
 func (s *session) authenticate(ctx context.Context) *explain.Failure {
+	s.at(explain.StageAuth)
+	m := s.mechanism()
+	if s.o.credential() != accessToken || s.o.Token == nil {
+		return s.signIn(ctx, m, s.o.Password)
+	}
+	var before string
+	var failure *explain.Failure
+	for range 2 {
+		token, err := s.o.Token.Token(ctx)
+		if err != nil {
+			return s.withoutToken(err)
+		}
+		if token == before {
+			break
+		}
+		if failure = s.signIn(ctx, m, token); failure == nil || failure.Reply == nil || failure.Reply.Code != 535 {
+			break
+		}
+		s.o.Token.Refused(token)
+		before = token
+	}
+	return failure
+}
+
+// withoutToken is the failure of a login that there is no token for.
+func (s *session) withoutToken(err error) *explain.Failure {
+	var failure *explain.Failure
+	if errors.As(err, &failure) {
+		return failure
+	}
+	return s.failure(nil, err)
+}
+
+// signIn makes one attempt.
+func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *explain.Failure {
 	stop := context.AfterFunc(ctx, func() { _ = s.wire.conn.Close() })
 	defer stop()
 	s.at(explain.StageAuth)
-	o := s.o
-	s.wire.hidden = secrets(o.Username, o.Password)
-	name := usableMechanism(o.wanted(), offered(s.extensions))
-	var client sasl.Client
-	for _, m := range mechanisms {
-		if m.name == name {
-			client = m.client(o.Username, o.Password)
-		}
+	s.wire.hidden = secrets(s.o.Username, secret)
+	s.authFacts(m)
+	client, err := m.client(s, s.o.Username, secret)
+	if err != nil {
+		return s.failure(nil, err)
 	}
-	s.fact(explain.FactAuthOffered, strings.Join(offered(s.extensions), " "))
-	s.fact(explain.FactAuthMechanism, name)
-
 	_, initial, err := client.Start()
 	if err != nil {
 		return s.failure(nil, err)
 	}
-	command := "AUTH " + name
+	command := "AUTH " + m.name
 	encoded := base64.StdEncoding.EncodeToString(initial)
+	if initial != nil && encoded == "" {
+		encoded = "=" // RFC 4954, section 4
+	}
 	pending := initial
 	if initial != nil && len(command)+1+len(encoded)+2 <= maxCommand {
 		s.wire.sendSecret(command+" "+encoded, command+" [credentials]")
@@ -134,7 +96,10 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 			return s.failure(nil, err)
 		}
 		switch {
-		case r.Code == 235 || r.Class() == 2:
+		case r.Class() == 2:
+			if p, ok := client.(prover); ok && !p.proved() {
+				return s.failure(nil, errUnproved)
+			}
 			return nil
 		case r.Code != 334:
 			return s.failure(r, nil)
@@ -149,10 +114,13 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 	}
 }
 
-// secrets are the forms in which a password is sent.
+var errUnproved = errors.New("the server has not proved that it knows the password (RFC 5802, section 5)")
+
+// secrets are the forms in which a password or token is sent.
 func secrets(username, password string) []string {
 	forms := []string{
 		base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password)),
+		base64.StdEncoding.EncodeToString([]byte("user=" + username + "\x01auth=Bearer " + password + "\x01\x01")),
 		base64.StdEncoding.EncodeToString([]byte(password)),
 		password,
 	}

@@ -23,7 +23,7 @@ func TestNoPlaintextCandidate(t *testing.T) {
 			t.Errorf("a candidate with TLS mode %q was taken", mode)
 		}
 	}
-	if _, err := upstream.New(upstream.Options{Host: "localhost", Auth: "XOAUTH2"}); err == nil {
+	if _, err := upstream.New(upstream.Options{Host: "localhost", Auth: "NTLM"}); err == nil {
 		t.Error("a mechanism that is not known was taken")
 	}
 }

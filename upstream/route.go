@@ -162,7 +162,7 @@ func (r *route) signIn(ctx context.Context) (s *session, left []*explain.Failure
 			return nil, nil, err
 		}
 		left = append(left, behind...)
-		if r.o.Username == "" {
+		if !r.o.signsIn() {
 			return s, left, nil
 		}
 		f := s.authenticate(ctx)

@@ -322,12 +322,12 @@ func certificateNames(c *x509.Certificate) []string {
 // canAuthenticate sees that one of our mechanisms is offered. If not, another
 // candidate may do better: some hosts offer AUTH on one port only.
 func (s *session) canAuthenticate() *explain.Failure {
-	if s.o.Username == "" || usableMechanism(s.o.wanted(), offered(s.extensions)) != "" {
+	if !s.o.signsIn() || s.mechanism() != nil {
 		return nil
 	}
 	s.at(explain.StageAuth)
 	s.fact(explain.FactAuthOffered, strings.Join(offered(s.extensions), " "))
-	s.fact(explain.FactAuthWanted, strings.Join(s.o.wanted(), " "))
+	s.fact(explain.FactAuthWanted, names(s.o.wanted()))
 	f := s.failure(nil, fmt.Errorf("%w: offered %q", errNoAuth, offered(s.extensions)))
 	s.leave()
 	return f

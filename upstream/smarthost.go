@@ -34,6 +34,9 @@ type Options struct {
 	Username, Password string // both empty: no AUTH, for a provider that knows our address
 	Auth               string // one of Mechanisms, "" = the best that is offered
 
+	// Token gives what to sign in with instead of Password.
+	Token TokenSource
+
 	Hostname string // our EHLO name; "" = the address literal of the connection
 
 	// FallbackAfter is how long a candidate may take to become ready before

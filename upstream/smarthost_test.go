@@ -422,19 +422,6 @@ func TestTooLargeIsRefusedEarly(t *testing.T) {
 	}
 }
 
-// AUTH follows what is offered behind TLS.
-func TestAuthMechanisms(t *testing.T) {
-	for _, mechanism := range upstream.Mechanisms() {
-		t.Run(mechanism, func(t *testing.T) {
-			s := upstreamtest.Sandbox(t, sandbox.Options{})
-			setAll(t, s, sandbox.Behaviour{Auth: []string{mechanism}})
-			if _, err := newHost(t, options(s)).Deliver(t.Context(), message(hello, "a@example.org")); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
 // When ctx ends, a delivery ends wherever it is.
 func TestCancelledDelivery(t *testing.T) {
 	for _, stage := range []explain.Stage{explain.StageGreeting, explain.StageAuth, explain.StageMail, explain.StageDot} {

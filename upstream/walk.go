@@ -59,7 +59,7 @@ func (h *SmartHost) Walk(ctx context.Context) []Walked {
 	patience := time.NewTimer(h.o.FallbackAfter)
 	defer patience.Stop()
 	outOfPatience := false
-	chosen := h.o.Username == "" // nothing to sign in with
+	chosen := !h.o.signsIn() // nothing to sign in with
 	for pending := len(walkers); pending > 0; {
 		select {
 		case w := <-results:

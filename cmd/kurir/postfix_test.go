@@ -48,6 +48,7 @@ type submission struct {
 	implicit    bool   // TLS from the first byte
 	plain       bool   // no TLS at all
 	certificate sandbox.Certificate
+	options     []string // more of smtpd's settings: "name=value"
 }
 
 // newPostfix makes a Postfix that is not running, or skips the test.
@@ -162,6 +163,9 @@ func (p *postfix) certificates(ports []submission) (lines string, err error) {
 			lines += " -o smtpd_tls_security_level=none"
 		case port.implicit:
 			lines += " -o smtpd_tls_wrappermode=yes"
+		}
+		for _, o := range port.options {
+			lines += " -o " + o
 		}
 		lines += "\n"
 	}

@@ -121,8 +121,9 @@ type Upstream struct {
 	// PasswordCommand prints the password; /bin/sh -c runs it.
 	PasswordCommand string `toml:"password_command"`
 
-	// Auth pins one mechanism: "PLAIN", "LOGIN" or "CRAM-MD5". "" means the
-	// best of what the server offers.
+	// Auth pins one mechanism, such as "PLAIN", "SCRAM-SHA-256" or "XOAUTH2",
+	// for which the password is the access token. "" means the best of what
+	// the server offers.
 	Auth string `toml:"auth"`
 
 	// FallbackAfter is the time a candidate has to get ready before the next

@@ -67,7 +67,7 @@ func (l *loader) checkLogin(i int) {
 		l.fault(at("username"), "has blanks around it or control characters in it", l.write(at("username"), strings.TrimSpace(strings.Map(dropControl, u.Username))))
 	}
 	switch {
-	case hasUser && len(given) == 0 && !l.faultyAt(at("password")) && !l.faultyAt(at("password_file")) && !l.faultyAt(at("password_command")):
+	case hasUser && len(given) == 0 && u.ClientCert == "" && !l.faultyAt(at("password")) && !l.faultyAt(at("password_file")) && !l.faultyAt(at("password_command")):
 		l.fault(at("password"), "is missing, for there is a username",
 			l.write(at("password"), "…")+", or "+l.assignment(at("password_file"), example(at("password_file"))))
 	case !hasUser && len(given) > 0:

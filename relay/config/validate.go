@@ -38,7 +38,10 @@ var (
 	languages = choices{"en", "id"}
 	modes     = choices{"through", "queue", "direct"}
 	tlsModes  = choices{"auto", "starttls", "implicit"}
-	auths     = choices{"PLAIN", "LOGIN", "CRAM-MD5"}
+	auths     = choices{
+		"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",
+		"XOAUTH2", "OAUTHBEARER", "EXTERNAL",
+	}
 
 	listenAuths     = choices{"off", "any"}
 	listenAuthNames = map[string]string{"none": "off", "no": "off", "false": "off", "on": "any", "yes": "any", "true": "any", "plain": "any", "login": "any", "optional": "any"}
@@ -47,7 +50,7 @@ var (
 		"ssl": "implicit", "smtps": "implicit", "ssl/tls": "implicit", "wrapper": "implicit", "tls-wrapper": "implicit",
 		"tls": "starttls", "start_tls": "starttls", "explicit": "starttls",
 	}
-	authNames     = map[string]string{"cram": "CRAM-MD5", "md5": "CRAM-MD5", "cram_md5": "CRAM-MD5"}
+	authNames     = map[string]string{"scram": "SCRAM-SHA-256", "oauth": "XOAUTH2", "oauth2": "XOAUTH2", "bearer": "OAUTHBEARER", "cert": "EXTERNAL", "certificate": "EXTERNAL", "cram": "CRAM-MD5", "md5": "CRAM-MD5", "cram_md5": "CRAM-MD5"}
 	levelNames    = map[string]string{"warning": "warn", "notice": "info", "trace": "debug", "verbose": "debug", "critical": "error", "fatal": "error"}
 	formatNames   = map[string]string{"pretty": "console", "text": "console", "human": "console"}
 	languageNames = map[string]string{"english": "en", "en_us": "en", "en-us": "en", "indonesian": "id", "indonesia": "id", "bahasa": "id", "id_id": "id", "id-id": "id"}
@@ -198,7 +201,7 @@ func (l *loader) validateUpstream(i int) {
 	}
 	if u.Auth != "" {
 		l.checkChoice(at("auth"), &u.Auth, auths, authNames)
-		if !l.given(at("username")) && !l.opts.Sandbox {
+		if !l.given(at("username")) && u.Auth != "EXTERNAL" && !l.opts.Sandbox {
 			l.fault(at("auth"), "is of no use without a user name", l.write(at("username"), example(at("username")))+", or remove auth")
 		}
 	}

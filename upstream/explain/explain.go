@@ -47,11 +47,22 @@ func (f *Failure) find() Cause {
 	case f.Fact(FactInjected) != "":
 		return TLSNotOffered
 	case f.Reply != nil:
-		return causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
+		cause := causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
+		if cause == AuthRejected && f.byToken() {
+			return AuthToken
+		}
+		return cause
 	case f.Err != nil:
 		return f.causeOfError()
 	}
 	return Unknown
+}
+
+// byToken tells whether it was tried to sign in with an OAuth2 token, which
+// servers refuse in the words for a wrong password.
+func (f *Failure) byToken() bool {
+	m := f.Fact(FactAuthMechanism)
+	return m == "XOAUTH2" || m == "OAUTHBEARER"
 }
 
 // causeOfError tells errors apart by their types. Where a type says nothing,

@@ -4,12 +4,15 @@ import (
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/xdg-go/scram"
 
 	"kurir/upstream/explain"
 )
@@ -79,6 +82,21 @@ func (s *session) exchange(mechanism, initial string) (bool, error) {
 		mac := hmac.New(md5.New, []byte(password))
 		mac.Write([]byte(challenge))
 		return response == user+" "+hex.EncodeToString(mac.Sum(nil)), err
+	case "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS": // RFC 5802
+		return s.scram(mechanism, initial)
+	case "EXTERNAL": // RFC 4422, appendix A
+		authority, err := s.respond(initial, "")
+		conn, ok := s.conn.(*tls.Conn)
+		return ok && len(conn.ConnectionState().PeerCertificates) > 0 && (authority == "" || authority == user), err
+	case "OAUTHBEARER": // RFC 7628
+		response, err := s.respond(initial, "")
+		if err != nil || strings.HasPrefix(response, "n,a="+user+",\x01host=") && strings.HasSuffix(response, "\x01auth=Bearer "+password+"\x01\x01") {
+			return err == nil, err
+		}
+		if regret, err := s.respond("", `{"status":"invalid_token","scope":"https://mail.sandbox.test/"}`); err != nil || regret != "\x01" {
+			return false, errors.Join(err, errCancelled)
+		}
+		return false, nil
 	case "XOAUTH2":
 		response, err := s.respond(initial, "")
 		if err != nil || response == fmt.Sprintf("user=%s\x01auth=Bearer %s\x01\x01", user, password) {
@@ -88,6 +106,44 @@ func (s *session) exchange(mechanism, initial string) (bool, error) {
 		return false, err
 	}
 	return false, nil
+}
+
+// scram is SCRAM, bound to the TLS channel where the name ends in -PLUS.
+func (s *session) scram(mechanism, initial string) (bool, error) {
+	name, bound := strings.CutSuffix(mechanism, "-PLUS")
+	hash := scram.HashGeneratorFcn(scram.SHA1)
+	if name == "SCRAM-SHA-256" {
+		hash = scram.SHA256
+	}
+	factors := scram.KeyFactors{Salt: "salt of the sandbox", Iters: 4096}
+	server, err := hash.NewServer(func(user string) (scram.StoredCredentials, error) {
+		client, err := hash.NewClient(user, s.srv.opts.Password, "")
+		if err != nil || user != s.srv.opts.Username {
+			return scram.StoredCredentials{}, errors.Join(err, errors.New("nobody of that name"))
+		}
+		return client.GetStoredCredentialsWithError(factors)
+	})
+	if err != nil {
+		return false, err
+	}
+	conversation := server.NewConversation()
+	if conn, ok := s.conn.(*tls.Conn); bound && ok {
+		state := conn.ConnectionState()
+		binding, err := scram.NewTLSExporterBinding(&state)
+		if err != nil {
+			return false, err
+		}
+		conversation = server.NewConversationWithChannelBindingRequired(binding)
+	}
+	response, err := s.respond(initial, "")
+	for err == nil && !conversation.Done() {
+		var challenge string
+		if challenge, err = conversation.Step(response); err != nil {
+			return false, nil // which is the client's doing
+		}
+		response, err = s.respond("", challenge)
+	}
+	return err == nil && conversation.Valid(), err
 }
 
 // respond takes the initial response, or asks for one.

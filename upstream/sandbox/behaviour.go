@@ -19,7 +19,7 @@ type Behaviour struct {
 	MaxTLS      uint16      // no newer than this, such as tls.VersionTLS11; 0 = no limit
 
 	Without []string // EHLO keywords not offered, such as "STARTTLS", "PIPELINING", "CHUNKING"
-	Auth    []string // mechanisms offered: PLAIN LOGIN CRAM-MD5 XOAUTH2; nil = PLAIN and LOGIN
+	Auth    []string // mechanisms offered, such as SCRAM-SHA-256 or XOAUTH2; nil = PLAIN and LOGIN
 
 	// Idle is how long the port waits for a command before it hangs up with
 	// a 421; 0 = five minutes, the least of RFC 5321, section 4.5.3.2.7.

@@ -84,7 +84,7 @@ func New(opts Options) (*Server, error) {
 	if _, err := rand.Read(ticketKey[:]); err != nil {
 		return nil, fmt.Errorf("sandbox: making a ticket key: %w", err)
 	}
-	s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
 	s.tls.SetSessionTicketKeys([][32]byte{ticketKey})
 	for _, mode := range []explain.TLSMode{explain.STARTTLS, explain.Implicit} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
