@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"kurir/relay/config"
 	"kurir/relay/listener"
@@ -25,6 +26,22 @@ func UpstreamOptions(c *config.Config) ([]upstream.Options, error) {
 		all = append(all, o)
 	}
 	return all, nil
+}
+
+// PasswordEnds tells of the first smart host of a configuration whose provider
+// is going to switch the login off that it uses: what the provider is called
+// and when. The time is zero if there is none.
+func PasswordEnds(c *config.Config) (provider string, end time.Time) {
+	all, err := UpstreamOptions(c)
+	if err != nil { // whoever uses them will hear of it
+		return "", time.Time{}
+	}
+	for _, o := range all {
+		if provider, end = o.PasswordEnds(); !end.IsZero() {
+			return provider, end
+		}
+	}
+	return "", time.Time{}
 }
 
 // TryListen opens an address of Config.Listen.SMTP and closes it again. Its

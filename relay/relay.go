@@ -284,6 +284,9 @@ func (r *Relay) tellStart() {
 	for _, w := range c.Warnings {
 		log.Warning(w.File, w.String())
 	}
+	if provider, end := PasswordEnds(c); !end.IsZero() && r.o.Sandbox == nil {
+		log.Warning("upstream.password", fmt.Sprintf("%s switches the login by password off at the end of %s unless an administrator objects; set [upstream.oauth2] before that, see docs/microsoft365.md", provider, end.Format("January 2006")))
+	}
 	if r.recovery.Ephemeral != "" && c.Delivery.Mode != string(queue.Direct) && r.o.Sandbox == nil {
 		log.Warning(c.Spool.Dir, fmt.Sprintf("the spool is on %s, which does not outlive a restart of the machine or container; put it on a disk or volume, or use delivery.mode = \"direct\"", r.recovery.Ephemeral))
 	}

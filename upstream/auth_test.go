@@ -155,3 +155,21 @@ func TestTokens(t *testing.T) {
 		})
 	}
 }
+
+// Microsoft 365 is going to refuse passwords, which must be known before it
+// happens; who signs in with a token, or elsewhere, need not be told.
+func TestPasswordEnds(t *testing.T) {
+	microsoft := upstream.Options{Host: "smtp.office365.com", Username: "app@example.com", Password: "x"}
+	if provider, end := microsoft.PasswordEnds(); provider != "Microsoft 365" || end.Format("2006-01-02") != "2026-12-31" {
+		t.Errorf("%s: %s", provider, end)
+	}
+	withToken, pinned, elsewhere := microsoft, microsoft, microsoft
+	withToken.Token = &tokens{}
+	pinned.Auth = "XOAUTH2"
+	elsewhere.Host = "smtp.gmail.com"
+	for _, o := range []upstream.Options{withToken, pinned, elsewhere, {Host: "smtp.office365.com"}, {}} {
+		if _, end := o.PasswordEnds(); !end.IsZero() {
+			t.Errorf("%s %s: %s", o.Host, o.Auth, end)
+		}
+	}
+}

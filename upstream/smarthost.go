@@ -152,6 +152,15 @@ func (o *Options) findProvider() error {
 // Name is how the smart host is called in logs.
 func (o *Options) Name() string { return firstSet(o.Host, o.Provider) }
 
+// PasswordEnds tells of a provider that is going to switch the login off that
+// the options use: what it is called and when. The time is zero if none is.
+func (o Options) PasswordEnds() (provider string, end time.Time) {
+	if o.findProvider() != nil || o.Username == "" || o.credential() != password {
+		return "", time.Time{}
+	}
+	return o.provider.Title, o.provider.PasswordEnds
+}
+
 // within is n, or the limit where one is known and lower.
 func within(n, limit int) int {
 	if limit > 0 {

@@ -46,6 +46,9 @@ func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, 
 		found, running = append(found, f), running || ours
 	}
 	system := os.DirFS("/")
+	if provider, end := relay.PasswordEnds(c); !end.IsZero() {
+		found = append(found, finding{"upstream.password", doubt, w.say("login.ends", "provider", provider, "date", end.Format(time.DateOnly))})
+	}
 	return append(found, outside(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
 }
 

@@ -46,6 +46,10 @@ type Provider struct {
 	Username string   `toml:"username"` // what it wants for a user name, in words
 	Password string   `toml:"password"` // and for a password
 
+	// PasswordEnds is when it switches the login by password off unless an
+	// administrator objects; zero if it has not said that it will.
+	PasswordEnds time.Time `toml:"password_ends"`
+
 	Rate   string `toml:"rate"`   // how much it lets an account send, in words
 	Sender string `toml:"sender"` // which sender addresses it takes, in words
 
