@@ -112,7 +112,7 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 		fmt.Fprintln(ask.out, note)
 	}
 	if f.Host == "" {
-		if f.Host, err = ask.line("Host: "); err != nil {
+		if f.Host, err = ask.host(); err != nil {
 			return err
 		}
 	}
@@ -124,7 +124,11 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 		fmt.Fprintln(ask.out, "User name:", f.Username)
 	}
 	fmt.Fprintln(ask.out, "Password:", wantedPassword(f)+".")
-	password, err := ask.password()
+	otherwise := "give it later"
+	if exists(files.password) {
+		otherwise = "keep the one that " + files.password + " has"
+	}
+	password, err := ask.password(otherwise)
 	if err != nil {
 		return err
 	}

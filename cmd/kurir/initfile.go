@@ -103,6 +103,9 @@ func (c configFiles) ready() error {
 		if err := c.free(path); err != nil {
 			return err
 		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return fmt.Errorf("%s is a directory; name a file in it with --output", path)
+		}
 	}
 	dir := filepath.Dir(c.config)
 	f, err := os.CreateTemp(dir, ".kurir-*")

@@ -42,12 +42,23 @@ func (p *prompter) line(question string) (string, error) {
 	return answer, nil
 }
 
+// host asks for the name of a server until the answer can be one.
+func (p *prompter) host() (string, error) {
+	for {
+		host, err := p.line("Host: ")
+		if err != nil || !strings.ContainsAny(host, ":/@ \t\"'<>") {
+			return host, err
+		}
+		fmt.Fprintln(p.out, "Write the name alone, such as smtp.example.com: no port, no smtp:// and no @.")
+	}
+}
+
 // password asks for the password without showing it, or reads the first line
-// of what is not a terminal. "" means that it is given later.
-func (p *prompter) password() (string, error) {
+// of what is not a terminal. "" means what otherwise says.
+func (p *prompter) password(otherwise string) (string, error) {
 	read := func() (string, error) { return readLine(p.in) }
 	if term.IsTerminal(int(p.in.Fd())) {
-		fmt.Fprint(p.out, "Type it here, it is not shown; only Enter to give it later: ")
+		fmt.Fprintf(p.out, "Type it here, it is not shown; only Enter to %s: ", otherwise)
 		read = p.hidden
 	} else {
 		fmt.Fprintln(p.out, "Reading the password from the standard input.")
@@ -73,7 +84,7 @@ func (p *prompter) hidden() (string, error) {
 		return "", err
 	}
 	signals, answered := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	defer close(answered)
 	go func() {
