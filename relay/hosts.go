@@ -25,17 +25,17 @@ type smartHosts struct {
 // smartHosts makes a smart host of each upstream.
 func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 	var all []upstream.Options
-	senders := make([][]string, 1)
+	configured := make([]config.Upstream, 1) // the sandbox has no limits
 	if r.o.Sandbox != nil {
 		all = append(all, *r.o.Sandbox)
 	} else {
-		senders = senders[:0]
+		configured = c.Upstreams
 		for _, u := range c.Upstreams {
 			o, err := upstreamOptions(u)
 			if err != nil {
 				return nil, err
 			}
-			all, senders = append(all, o), append(senders, u.Senders)
+			all = append(all, o)
 		}
 	}
 	hosts := &smartHosts{}
@@ -56,7 +56,8 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 		}
 		hosts.all = append(hosts.all, host)
 		hosts.routes = append(hosts.routes, queue.Route{
-			Name: name, Deliverer: host, Slots: host.Connections(), Senders: senders[i],
+			Name: name, Deliverer: host, Slots: host.Connections(), Senders: configured[i].Senders,
+			Messages: configured[i].Rate.Messages, Per: configured[i].Rate.Per,
 		})
 	}
 	return hosts, nil

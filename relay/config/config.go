@@ -138,6 +138,10 @@ type Upstream struct {
 	// the provider's limit if it is known, else 100.
 	MessagesPerConnection int `toml:"messages_per_connection"`
 
+	// Rate limits the messages that are sent in a time; as many may go at
+	// once. The zero value is no limit but what the provider's refusals teach.
+	Rate Rate `toml:"rate"`
+
 	// CAFile is a PEM file of authorities to trust instead of the system's.
 	CAFile string `toml:"ca_file"`
 

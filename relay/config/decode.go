@@ -211,6 +211,8 @@ func (l *loader) assign(k key, value any) {
 			value = strconv.FormatInt(number, 10)
 		}
 		assignParsed(l, k, target, value, parseDuration)
+	case *Rate:
+		assignParsed(l, k, target, value, parseRate)
 	case *[]string:
 		list, ok := value.([]any)
 		if text, isText := value.(string); isText {
@@ -318,6 +320,7 @@ var examples = map[string]any{
 	"upstream.connections":             4,
 	"upstream.messages_per_connection": 100,
 	"upstream.ca_file":                 "/etc/kurir/ca.pem",
+	"upstream.rate":                    "30/m",
 	"upstream.client_cert":             "/etc/kurir/client.pem",
 	"listen.tls_cert":                  "/etc/kurir/tls.pem",
 	"listen.tls_key":                   "/etc/kurir/tls.key",

@@ -86,7 +86,7 @@ func keysOf(table reflect.Type, prefix string) (keys []string) {
 		}
 		switch {
 		case name == "-":
-		case kind.Kind() == reflect.Struct:
+		case kind.Kind() == reflect.Struct && kind != reflect.TypeFor[config.Rate]():
 			keys = append(keys, keysOf(kind, name+".")...)
 		default:
 			keys = append(keys, prefix+name)

@@ -41,7 +41,7 @@ type lane struct {
 }
 
 func newLane(r Route) *lane {
-	return &lane{Route: r, free: r.Slots, freed: make(chan struct{}), throttle: throttle{borne: r.Slots, most: r.Slots}}
+	return &lane{Route: r, free: r.Slots, freed: make(chan struct{}), throttle: throttle{borne: r.Slots, most: r.Slots, bucket: bucket{size: r.Messages, per: r.Per, left: float64(r.Messages)}}}
 }
 
 // occupy takes a slot for a delivery that begins.

@@ -64,6 +64,10 @@ type Route struct {
 	Deliverer Deliverer
 	Slots     int // deliveries under way at once
 
+	// At most Messages are begun in each Per; 0 is no limit.
+	Messages int
+	Per      time.Duration
+
 	// Senders are the addresses and domains that use the route; none means all.
 	Senders []string
 }

@@ -777,6 +777,26 @@ func TestRateLimitIsLearned(t *testing.T) {
 	})
 }
 
+// A configured rate lets as many go at once, and then no more than it says.
+func TestConfiguredRate(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &provider{}
+		r := route(p, 4)
+		r.Messages, r.Per = 30, time.Minute
+		b := newBench(t, dir, queue.Spooled, r)
+		for range 100 {
+			b.submit("app@example.com", "a@example.org")
+		}
+		for minute, want := range []int{30, 60, 90, 100} {
+			synctest.Wait()
+			if delivered, _ := p.counts(); delivered < want-1 || delivered > want+1 {
+				t.Errorf("%d delivered after %d minutes, want %d", delivered, minute, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // A message whose file was removed by a person is no trouble.
 func TestDroppedMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {

@@ -6,14 +6,40 @@ import (
 	"kurir/upstream/explain"
 )
 
-// A throttle keeps a lane within what the provider bears. It learns from
-// refusals: too many connections take one away, too high a rate doubles the
-// pause between two deliveries. Both come back bit by bit as mail flows.
+// A throttle keeps a lane within what it is configured for, and what the
+// provider bears. It learns from refusals: too many connections take one away,
+// too high a rate doubles the pause between two deliveries. Both come back bit
+// by bit as mail flows.
 type throttle struct {
 	borne, most int           // deliveries at once: as the provider bears, as configured
 	pause       time.Duration // between the beginnings of two deliveries
 	next        time.Time     // when the next may begin
 	changed     time.Time
+	bucket
+}
+
+// A bucket holds what may still be begun: it fills steadily up to its size.
+type bucket struct {
+	size   int // 0 = no limit
+	per    time.Duration
+	left   float64
+	filled time.Time
+}
+
+// take takes one out, and tells when there will be another.
+func (b *bucket) take(now time.Time) (next time.Time) {
+	if b.size == 0 {
+		return time.Time{}
+	}
+	each := b.per / time.Duration(b.size)
+	if !b.filled.IsZero() {
+		b.left = min(float64(b.size), b.left+float64(now.Sub(b.filled))/float64(each))
+	}
+	b.filled = now
+	if b.left--; b.left >= 1 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration((1 - b.left) * float64(each)))
 }
 
 // Bounds of the pause, and how long the throttle stays as it is before it is
@@ -54,5 +80,8 @@ func (t *throttle) served(now time.Time) {
 func (t *throttle) begins(now time.Time) {
 	if t.pause > 0 {
 		t.next = now.Add(t.pause)
+	}
+	if next := t.bucket.take(now); next.After(t.next) {
+		t.next = next
 	}
 }
