@@ -105,23 +105,33 @@ func (q *Queue) Flush() int {
 // Retry makes messages due now, and their routes are tried even if they are in
 // trouble; those that have failed wait again. What became of each is told: nil,
 // spool.ErrNotFound, ErrUnderway or trouble with the disk.
-func (q *Queue) Retry(ids []spool.ID, told func(spool.ID, error)) {
+func (q *Queue) Retry(ids []spool.ID, told func(spool.ID, error)) { q.each(ids, told, q.retry) }
+
+// Drop removes messages because a person wants that, waiting and failed. What
+// became of each is told, as Retry does.
+func (q *Queue) Drop(ids []spool.ID, told func(spool.ID, error)) { q.each(ids, told, q.drop) }
+
+// each does something to messages that are taken out of the queue for it; to
+// those that do not wait it is told nil.
+func (q *Queue) each(ids []spool.ID, told func(spool.ID, error), do func(spool.ID, *item) error) {
 	q.operating.Lock()
 	defer q.operating.Unlock()
 	waiting := q.pick(ids)
 	for _, id := range ids {
-		told(id, q.retry(id, waiting[id]))
+		i := waiting[id]
 		delete(waiting, id) // or a message named twice is there twice
+		var err error
+		if i == nil {
+			err = q.busy(id)
+		}
+		if err == nil {
+			err = do(id, i)
+		}
+		told(id, err)
 	}
 }
 
-// retry has a message tried that was picked, or else may have failed.
 func (q *Queue) retry(id spool.ID, i *item) error {
-	if i == nil {
-		if err := q.busy(id); err != nil {
-			return err
-		}
-	}
 	st, err := q.spool.Revive(id)
 	switch {
 	case err == nil:
@@ -144,25 +154,7 @@ func (q *Queue) retry(id spool.ID, i *item) error {
 	return nil
 }
 
-// Drop removes messages because a person wants that, waiting and failed. What
-// became of each is told, as Retry does.
-func (q *Queue) Drop(ids []spool.ID, told func(spool.ID, error)) {
-	q.operating.Lock()
-	defer q.operating.Unlock()
-	waiting := q.pick(ids)
-	for _, id := range ids {
-		told(id, q.drop(id, waiting[id]))
-		delete(waiting, id) // or a message named twice is there twice
-	}
-}
-
-// drop removes a message that was picked, or else may have failed.
 func (q *Queue) drop(id spool.ID, i *item) error {
-	if i == nil {
-		if err := q.busy(id); err != nil {
-			return err
-		}
-	}
 	err := q.spool.RemoveFailed(id)
 	if i == nil {
 		return err
