@@ -728,7 +728,9 @@ func TestConnectionLimitIsLearned(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if delivered, _ := p.counts(); delivered != 40 || b.events("upstream.unavailable") != 0 || b.events("upstream.limited") != 4 {
+		// From six to two, or to one if another delivery began in the moment of the refusals.
+		limited := b.events("upstream.limited")
+		if delivered, _ := p.counts(); delivered != 40 || b.events("upstream.unavailable") != 0 || limited < 4 || limited > 5 {
 			t.Errorf("%d delivered, log:\n%s", delivered, b.log)
 		}
 		p.set(nil)
