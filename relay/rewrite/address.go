@@ -82,10 +82,17 @@ func closing(s string, opening, sign byte) int {
 	return 0
 }
 
+// maxAuthors is how long a field may be that names who wrote: some hundred of
+// them, more than anybody means.
+const maxAuthors = 16 << 10
+
 // mailboxes reads the value of From, Sender or Reply-To. lawful tells that all
 // of it is what RFC 5322, section 3.4 and RFC 6854 have, so that every reader
-// sees the same addresses in it.
+// sees the same addresses in it. What is longer than maxAuthors is not read.
 func mailboxes(value string) (list []mailbox, lawful bool) {
+	if len(value) > maxAuthors {
+		return nil, false
+	}
 	all := words(value)
 	lawful = isFolded(value)
 	start, group, bracket, open := 0, false, false, true // open: a mailbox may stand here
