@@ -10,6 +10,7 @@ import (
 	"kurir/relay/config"
 	"kurir/relay/listener"
 	"kurir/upstream"
+	"kurir/upstream/explain"
 )
 
 // UpstreamOptions are the smart hosts of a configuration as a relay of it
@@ -100,4 +101,19 @@ func (e *Exposure) add(a netip.Addr) {
 	}
 	e.Addresses = append(e.Addresses, a)
 	e.Public = e.Public || a.IsGlobalUnicast() && !a.IsPrivate()
+}
+
+// State tells in one line how the relay is doing. It does not return while the
+// relay hangs.
+func (r *Relay) State() string {
+	waiting, _ := r.spool.Usage()
+	text := "mail flows"
+	for _, route := range r.queue.Routes() {
+		if route.Trouble != nil {
+			x := route.Trouble.ExplanationIn(explain.Language(r.o.Config.Log.Language))
+			text = fmt.Sprintf("%s is %s: %s", route.Name, route.Condition, x.Title)
+			break
+		}
+	}
+	return fmt.Sprintf("%s; %d waiting", explain.Printable(text), waiting)
 }

@@ -36,6 +36,10 @@ type Options struct {
 	// Sandbox, if set, is the smart host instead of Config.Upstreams.
 	Sandbox *upstream.Options
 
+	// Reload, if set, is what the control socket asks to read the configuration
+	// again and to call Relay.Reload with it.
+	Reload func(ctx context.Context) error
+
 	// Maildir is where the sandbox keeps its mail; it is only told in the log.
 	Maildir string
 }

@@ -62,6 +62,7 @@ usage:
                                 hand in a message as other programs do; also under
                                 the name sendmail, with the options of that
   kurir status                  how the relay is doing; [--json] here and with queue
+  kurir reload                  read the configuration again, as SIGHUP does
   kurir version                 print the version
 
 Without --config, $KURIR_CONFIG, ./kurir.toml and /etc/kurir/kurir.toml are
@@ -94,6 +95,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return sendmailCommand(args, os.Stdin, stdout, stderr)
 	case "status":
 		return statusCommand(args, stdout, stderr)
+	case "reload":
+		return reloadCommand(args, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "kurir", version())
 		return exitOK

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,25 +24,43 @@ func hangups() chan os.Signal {
 	return c
 }
 
-// reloadOn reads the configuration again at each hangup, until ctx ends. A file
-// that is of no use changes nothing.
-func reloadOn(ctx context.Context, hangup <-chan os.Signal, r *relay.Relay, log *maillog.Log, path string) {
+// A reloader reads the configuration again when it is asked to, by a signal or
+// over the control socket, one after the other.
+type reloader struct {
+	path string
+	log  *maillog.Log
+
+	mu    sync.Mutex
+	relay *relay.Relay
+}
+
+// on reloads at each hangup, until ctx ends.
+func (l *reloader) on(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			_ = l.reload(ctx) // the log has it
 		}
-		notify(reloading())
-		c, err := loadConfig(ctx, path, false)
-		if err == nil {
-			err = r.Reload(c)
-		}
-		if err != nil {
-			log.NotReloaded(err)
-		}
-		notify("READY=1")
 	}
+}
+
+// reload puts what the file says now into place. A file that is of no use
+// changes nothing; the log is told, and the error says why.
+func (l *reloader) reload(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	notify(reloading())
+	defer notify("READY=1")
+	c, err := loadConfig(ctx, l.path, false)
+	if err == nil {
+		err = l.relay.Reload(c)
+	}
+	if err != nil {
+		l.log.NotReloaded(err)
+	}
+	return err
 }
 
 // reloading tells the service manager when a reload began, by the clock that
@@ -51,4 +71,17 @@ func reloading() string {
 		return "RELOADING=1"
 	}
 	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", time.Duration(now.Nano()).Microseconds())
+}
+
+// reloadCommand is "kurir reload".
+func reloadCommand(args []string, stdout, stderr io.Writer) int {
+	return ask("kurir reload", args, stdout, stderr, (*clerk).reload)
+}
+
+func (c *clerk) reload(ctx context.Context) int {
+	if err := c.client.Reload(ctx); err != nil {
+		return c.fail(err)
+	}
+	fmt.Fprintln(c.stdout, "Kurir goes on with the configuration as it is now.")
+	return exitOK
 }

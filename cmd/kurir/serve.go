@@ -85,13 +85,16 @@ func complain(stderr io.Writer, code int, err error) int {
 func runRelay(ctx context.Context, o relay.Options, path string, stderr io.Writer) int {
 	hangup := hangups()
 	defer signal.Stop(hangup)
+	l := &reloader{path: path, log: o.Log}
+	o.Reload = l.reload
 	r, err := relay.New(o)
 	if err != nil {
 		return complain(stderr, exitCodeOf(err), err)
 	}
+	l.relay = r
 	reloads, stop := context.WithCancel(ctx)
 	defer stop()
-	go reloadOn(reloads, hangup, r, o.Log, path)
+	go l.on(reloads, hangup)
 	return serveUntil(ctx, r, stderr)
 }
 
@@ -114,6 +117,9 @@ func exitCodeOf(err error) int {
 func serveUntil(ctx context.Context, r *relay.Relay, stderr io.Writer) int {
 	notify("READY=1")
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	go keepWatched(watched, r)
 	if err := r.Run(ctx); err != nil {
 		return complain(stderr, exitFailed, err)
 	}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"time"
+
+	"kurir/relay"
 )
 
 // firstPassed is the first descriptor that a service manager passes
@@ -47,4 +51,31 @@ func notify(state string) {
 	}
 	defer conn.Close()
 	_, _ = conn.Write([]byte(state))
+}
+
+// statusEvery is how often the service manager hears how the relay is doing,
+// if it does not watch us more closely.
+const statusEvery = 10 * time.Second
+
+// keepWatched tells the service manager how the relay is doing, and that it is
+// alive (WatchdogSec=), until ctx ends. A relay that hangs does not answer, so
+// that the service manager starts another.
+func keepWatched(ctx context.Context, r *relay.Relay) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
+	every := statusEvery
+	if usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64); err == nil && usec > 0 {
+		every = min(every, time.Duration(usec)*time.Microsecond/2)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		notify("STATUS=" + r.State() + "\nWATCHDOG=1")
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

@@ -88,6 +88,13 @@ func (c *Client) Show(ctx context.Context, id spool.ID) (*Story, error) {
 	return ask[*Story](ctx, c, http.MethodGet, "queue/"+url.PathEscape(id.String()), nil)
 }
 
+// Reload has the relay read its configuration again. An error says why it goes
+// on with the old one.
+func (c *Client) Reload(ctx context.Context) error {
+	_, err := ask[Done](ctx, c, http.MethodPost, "reload", nil)
+	return err
+}
+
 // Flush has everything tried now.
 func (c *Client) Flush(ctx context.Context) (Done, error) {
 	return ask[Done](ctx, c, http.MethodPost, "queue/flush", nil)

@@ -26,14 +26,19 @@ type Options struct {
 	Version  string
 	Language explain.Language
 	Log      *maillog.Log
+
+	// Reload reads the configuration again and puts it into place, or says why
+	// not; nil if that cannot be done.
+	Reload func(ctx context.Context) error
 }
 
 // A Server answers on the socket.
 type Server struct {
-	desk  *Desk
-	queue Queue
-	log   *maillog.Log
-	http  *http.Server
+	desk   *Desk
+	queue  Queue
+	log    *maillog.Log
+	reload func(ctx context.Context) error
+	http   *http.Server
 }
 
 // How long a caller may take to ask, and the most that it may say. An answer
@@ -48,7 +53,7 @@ type uidKey struct{}
 // NewServer makes a server; Serve runs it.
 func NewServer(o Options) *Server {
 	s := &Server{
-		queue: o.Queue, log: o.Log,
+		queue: o.Queue, log: o.Log, reload: o.Reload,
 		desk: &Desk{
 			files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, language: o.Language,
 			status: Status{Running: true, Version: o.Version, PID: os.Getpid(), Started: time.Now(), Spool: o.SpoolDir},
@@ -57,6 +62,7 @@ func NewServer(o Options) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/queue/{id}", s.show)
+	mux.HandleFunc("POST /v1/reload", s.reloaded)
 	mux.HandleFunc("POST /v1/queue/list", s.list)
 	mux.HandleFunc("POST /v1/queue/flush", s.flush)
 	mux.HandleFunc("POST /v1/queue/retry", s.act(s.queue.Retry, s.log.QueueRetry))
@@ -143,6 +149,15 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 			return // who asked has seen enough
 		}
 	}
+}
+
+// reloaded answers when the new configuration is in place, or why it is not.
+func (s *Server) reloaded(w http.ResponseWriter, r *http.Request) {
+	if s.reload == nil {
+		refuse(w, errors.New("this relay cannot be reloaded"))
+		return
+	}
+	answer(w, Done{}, s.reload(r.Context()))
 }
 
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
