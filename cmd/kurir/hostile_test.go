@@ -40,7 +40,7 @@ const hostileEnv = "KURIR_HOSTILE"
 // (P9). KURIR_HOSTILE=10000 makes the crowd as large as it gets.
 func TestHostileCrowd(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
-	crowd := 2000
+	crowd := 1500
 	if n, err := strconv.Atoi(os.Getenv(hostileEnv)); err == nil {
 		crowd = n
 	}
@@ -56,7 +56,7 @@ func TestHostileCrowd(t *testing.T) {
 	for n := range crowd {
 		intruding.Go(func() { intrude(hostile, addr, n) })
 	}
-	const mails = 20
+	const mails = 10
 	for n := range mails {
 		app, err := smtp.Dial(addr)
 		if err != nil {

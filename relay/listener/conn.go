@@ -277,11 +277,10 @@ func (c *conn) more() error {
 	return orEOF(err)
 }
 
-// A client that says nothing for thinkTime, or brings nothing of its message
-// for stallTime, or less than dripRate octets a second, may have to give way to
-// another. Programs take less, who on the network is slow is not that slow.
+// A client that says or brings nothing for stallTime, or less than dripRate
+// octets of its message a second, may have to give way to another. Programs on
+// a busy machine take less, and who on the network is slow is not that slow.
 const (
-	thinkTime = 300 * time.Millisecond
 	stallTime = time.Second
 	dripRate  = 128
 )
@@ -397,7 +396,7 @@ func (c *conn) idleSince(now time.Time) (idleness, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.notice.Load() != nil, c.waiting && now.Sub(c.since) < thinkTime:
+	case c.notice.Load() != nil, c.waiting && now.Sub(c.since) < stallTime:
 	case c.waiting && c.open.Load():
 		return pausing, c.since
 	case c.waiting:
