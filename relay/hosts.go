@@ -13,6 +13,7 @@ import (
 	"kurir/relay/queue"
 	"kurir/upstream"
 	"kurir/upstream/explain"
+	"kurir/upstream/token"
 )
 
 // smartHosts are those of one configuration.
@@ -31,7 +32,7 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 	} else {
 		configured = c.Upstreams
 		for _, u := range c.Upstreams {
-			o, err := upstreamOptions(u)
+			o, err := upstreamOptions(u, r.o.Config.StateDir, r.o.Log)
 			if err != nil {
 				return nil, err
 			}
@@ -74,7 +75,9 @@ func (r *Relay) stateFile(name string) string {
 	return filepath.Join(dir, name)
 }
 
-func upstreamOptions(u config.Upstream) (upstream.Options, error) {
+// upstreamOptions are those of one upstream. Its tokens are kept in stateDir;
+// log may be nil.
+func upstreamOptions(u config.Upstream, stateDir string, log token.Log) (upstream.Options, error) {
 	o := upstream.Options{
 		Provider: u.Provider, Host: u.Host, Port: u.Port,
 		Username: u.Username, Password: u.Password.Reveal(), Auth: u.Auth,
@@ -98,6 +101,13 @@ func upstreamOptions(u config.Upstream) (upstream.Options, error) {
 			return o, fmt.Errorf("read upstream.client_cert: %w", err)
 		}
 		o.ClientCertificates = []tls.Certificate{pair}
+	}
+	tokens, err := tokenSource(u, stateDir, log)
+	if err != nil {
+		return o, err
+	}
+	if tokens != nil {
+		o.Token = tokens
 	}
 	return o, nil
 }

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"upstream/upstreamtest": {"upstream/explain", "upstream/sandbox"},
 	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider"},
 	"upstream/check":        {"upstream", "upstream/envelope", "upstream/explain"},
+	"upstream/token":        {"upstream/explain"},
 
 	"relay/config":   {},
 	"relay/spool":    {"upstream/envelope"},
@@ -36,11 +37,11 @@ var mayImport = map[string][]string{
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
 		"relay/config", "relay/control", "relay/drop", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
-		"upstream", "upstream/envelope", "upstream/explain",
+		"upstream", "upstream/envelope", "upstream/explain", "upstream/token",
 	},
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/drop", "relay/maillog", "relay/spool",
-		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox",
+		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox", "upstream/token",
 	},
 }
 

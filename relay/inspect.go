@@ -19,7 +19,7 @@ import (
 func UpstreamOptions(c *config.Config) ([]upstream.Options, error) {
 	var all []upstream.Options
 	for _, u := range c.Upstreams {
-		o, err := upstreamOptions(u)
+		o, err := upstreamOptions(u, c.StateDir, nil)
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", o.Name(), err)
 		}

@@ -58,6 +58,8 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 func (s *session) withoutToken(err error) *explain.Failure {
 	var failure *explain.Failure
 	if errors.As(err, &failure) {
+		failure.Provider = s.o.provider.Name
+		failure.Facts = append(failure.Facts, s.o.Facts...)
 		return failure
 	}
 	return s.failure(nil, err)

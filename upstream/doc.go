@@ -29,7 +29,8 @@
 //     465 implicit TLS, the provider's other ports. It tries them in order,
 //     each beside those that are slow, and remembers what worked (memory.go).
 //  4. The session (session.go) walks one candidate: DNS, TCP, greeting, EHLO,
-//     STARTTLS, TLS, EHLO; auth.go signs in; wire.go reads and writes lines.
+//     STARTTLS, TLS, EHLO; auth.go signs in, with a token of package token
+//     where OAuth2 is used; wire.go reads and writes lines.
 //  5. The transaction (transaction.go, content.go) is MAIL, RCPT and DATA or
 //     BDAT in as
 //     few round trips as the server allows. Its end is an explain.Receipt

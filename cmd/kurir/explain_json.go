@@ -100,7 +100,7 @@ func wrapped(object map[string]any) (string, bool) {
 // The keys under which programs keep what we look for, ours first.
 var (
 	textKeys = []string{
-		"reply", "response", "smtp_response", "smtpResponse", "smtpmsg", "error", "err", "exception", "diagnostic",
+		"reply", "response", "smtp_response", "smtpResponse", "smtpmsg", "error_description", "error", "err", "exception", "diagnostic",
 		"diagnosticCode", "bounce_reason", "reason", "message", "msg", "short_message", "errormsg", "error_message", "description", "detail", "stack",
 	}
 	hostKeys = []string{"upstream", "relay", "server", "smtp_host", "host", "hostname", "address"}

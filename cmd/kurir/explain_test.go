@@ -100,6 +100,8 @@ func TestExplainJSON(t *testing.T) {
 		{`{"code":"EENVELOPE","response":"550 5.1.1 no such user","responseCode":550,"command":"RCPT TO"}`, "recipient.unknown at rcpt"},
 		{`{"code":"EMESSAGE","response":"554 5.7.1 Spam","responseCode":554,"command":"DATA"}`, "message.spam at data"},
 		{`{"level":50,"pid":2,"hostname":"web.foo.tld","err":{"message":"Invalid login","code":"EAUTH","responseCode":535},"msg":"mail failed"}`, "auth.rejected at auth"},
+		{`{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys are expired."}`, "auth.token at auth"},
+		{`{"error":"unauthorized_client","error_description":"Client is unauthorized to retrieve access tokens using this method."}`, "auth.token at auth"},
 		{`{"event":"failed","delivery-status":{"code":550,"message":"No such user"}}`, "recipient.unknown at rcpt"},
 		{`{"MESSAGE":"4F: to=<a@b.tld>, relay=smtp.foo.tld[192.0.2.1]:587, status=deferred (connect to smtp.foo.tld[192.0.2.1]:587: Connection refused)"}`, "connect.refused at connect of smtp.foo.tld:587"},
 		{`{"log":"SMTP ERROR: Failed to connect to server: Connection refused (111)\n","stream":"stderr","time":"x"}`, "connect.refused at connect"},

@@ -229,7 +229,7 @@ func notes(f discover.Finding) (list []string) {
 		list = append(list, f.Host+" is outside of "+f.Domain+", and what led there can be forged: use it only if you know it as your provider.")
 	}
 	if f.Provider != nil && tokensOnly(f.Provider) {
-		list = append(list, f.Provider.Title+" takes no passwords, and Kurir signs in with passwords: use another provider for it.")
+		list = append(list, f.Provider.Title+" takes no passwords: write [upstream.oauth2] instead of one, and see config.example.toml.")
 	}
 	return list
 }

@@ -51,6 +51,7 @@ usage:
                 [--json] [TEXT | -]
                                 say what a reply or error line means
   kurir init --email ADDRESS    find your provider and write a config; or --provider NAME
+  kurir login [--config FILE]   sign in to a mailbox that wants OAuth2, once
   kurir queue list [--failed]   see what waits, or has failed, and why
   kurir queue show ID…          all that is known of a message
   kurir queue retry ID… | --all try it now; without an ID the failed ones
@@ -89,6 +90,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return initConfig(args, os.Stdin, stdout, stderr)
 	case "check":
 		return checkCommand(args, stdout, stderr)
+	case "login":
+		return loginCommand(args, os.Stdin, stdout, stderr)
 	case "queue":
 		return queueCommand(args, stdout, stderr)
 	case "sendmail":

@@ -21,6 +21,7 @@ import (
 	"kurir/upstream/explain"
 	"kurir/upstream/provider"
 	"kurir/upstream/sandbox"
+	"kurir/upstream/token"
 )
 
 // serve runs the relay until SIGTERM or SIGINT.
@@ -103,11 +104,12 @@ func exitCodeOf(err error) int {
 	var (
 		address *relay.ListenError
 		locked  *spool.LockedError
+		option  *token.OptionError
 	)
 	switch {
 	case errors.As(err, &locked), errors.As(err, &address) && address.Taken():
 		return exitUnavailable
-	case errors.As(err, &address), errors.Is(err, os.ErrPermission):
+	case errors.As(err, &address), errors.As(err, &option), errors.Is(err, os.ErrPermission):
 		return exitConfig
 	}
 	return exitFailed

@@ -111,7 +111,7 @@ type Upstream struct {
 
 	// Password is from the file, from PasswordFile or from the systemd
 	// credential "password". It is "" if PasswordCommand is set, until
-	// Config.Resolve has run that.
+	// Config.Resolve has run that, and with OAuth2.
 	Password Secret `toml:"password"`
 
 	// PasswordFile is the file that Password was read from, less its last
@@ -122,9 +122,12 @@ type Upstream struct {
 	PasswordCommand string `toml:"password_command"`
 
 	// Auth pins one mechanism, such as "PLAIN", "SCRAM-SHA-256" or "XOAUTH2",
-	// for which the password is the access token. "" means the best of what
-	// the server offers.
+	// for which Password is a token unless OAuth2 gets one. "" means the best
+	// of what the server offers.
 	Auth string `toml:"auth"`
+
+	// OAuth2 gets tokens to sign in with instead of a password.
+	OAuth2 OAuth2 `toml:"oauth2"`
 
 	// FallbackAfter is the time a candidate has to get ready before the next
 	// one is started beside it.

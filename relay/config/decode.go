@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// A key names one setting. Section is "" for those at the top of the file;
-// index counts the [[upstream]] sections and is 0 elsewhere.
+// A key names one setting. Section is "" for those at the top of the file, and
+// has a dot in it for a section within another; index counts the [[upstream]]
+// sections and is 0 elsewhere.
 type key struct {
 	section string
 	index   int
@@ -23,7 +24,11 @@ func (k key) String() string { return join(k.section, k.name) }
 
 // paths are where the outline of a file may have the key.
 func (k key) paths() []string {
-	indexed := join(fmt.Sprintf("%s[%d]", k.section, k.index), k.name)
+	outer, inner, _ := strings.Cut(k.section, ".")
+	indexed := join(fmt.Sprintf("%s[%d]", outer, k.index), k.name)
+	if inner != "" {
+		indexed = join(fmt.Sprintf("%s[%d].%s", outer, k.index, inner), k.name)
+	}
 	if k.index > 0 {
 		return []string{indexed}
 	}
@@ -54,7 +59,16 @@ func schema() (sections []string, keys map[string][]string) {
 		case table.Kind() == reflect.Struct:
 			sections = append(sections, section)
 			for f := range table.Fields() {
-				keys[section] = append(keys[section], f.Tag.Get("toml"))
+				name := f.Tag.Get("toml")
+				if f.Type.Kind() != reflect.Struct || f.Type == reflect.TypeFor[Rate]() {
+					keys[section] = append(keys[section], name)
+					continue
+				}
+				within := join(section, name)
+				sections = append(sections, within)
+				for f := range f.Type.Fields() {
+					keys[within] = append(keys[within], f.Tag.Get("toml"))
+				}
 			}
 		default:
 			keys[""] = append(keys[""], section)
@@ -67,10 +81,13 @@ func schema() (sections []string, keys map[string][]string) {
 // name.
 func field(cfg *Config, k key) any {
 	table := reflect.ValueOf(cfg).Elem()
-	if k.section != "" {
-		table = named(table, k.section)
+	if outer, inner, nested := strings.Cut(k.section, "."); outer != "" {
+		table = named(table, outer)
 		if table.Kind() == reflect.Slice {
 			table = table.Index(k.index)
+		}
+		if nested {
+			table = named(table, inner)
 		}
 	}
 	if value := named(table, k.name); value.IsValid() {
@@ -155,6 +172,14 @@ func (l *loader) decodeUpstreams(k key, value any) {
 func (l *loader) decodeSection(section string, index int, table map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		k := key{section, index, name}
+		if within := join(section, name); slices.Contains(l.sections, within) {
+			if inner, ok := table[name].(map[string]any); ok {
+				l.decodeSection(within, index, inner)
+			} else {
+				l.fault(k, "is a section, not a value", fmt.Sprintf("write [%s], and its keys below", within))
+			}
+			continue
+		}
 		if !slices.Contains(l.keys[section], name) {
 			_, isTable := table[name].(map[string]any)
 			l.unknown(k, isTable)
@@ -322,6 +347,15 @@ var examples = map[string]any{
 	"upstream.ca_file":                 "/etc/kurir/ca.pem",
 	"upstream.rate":                    "30/m",
 	"upstream.client_cert":             "/etc/kurir/client.pem",
+	"upstream.oauth2.flow":             "client_credentials",
+	"upstream.oauth2.tenant":           "example.onmicrosoft.com",
+	"upstream.oauth2.cloud":            "global",
+	"upstream.oauth2.client_id":        "…",
+	"upstream.oauth2.client_secret":    "…",
+	"upstream.oauth2.client_cert":      "/etc/kurir/oauth2.pem",
+	"upstream.oauth2.client_key":       "/etc/kurir/oauth2.key",
+	"upstream.oauth2.token_url":        "https://login.example.com/oauth2/token",
+	"upstream.oauth2.key_file":         "/etc/kurir/service-account.json",
 	"listen.tls_cert":                  "/etc/kurir/tls.pem",
 	"listen.tls_key":                   "/etc/kurir/tls.key",
 	"upstream.client_key":              "/etc/kurir/client.key",

@@ -85,9 +85,10 @@ func (l *loader) overrideFromFile(k key, variable, path string) {
 // override sets one key. Where several keys are different ways to give the
 // same thing, the one in the environment replaces those of the file.
 func (l *loader) override(k key, variable, value string) {
-	if k.section == upstreamSection && slices.Contains(passwordKeys, k.name) {
-		for _, name := range passwordKeys {
-			other := upstreamKey(0, name)
+	ways := map[string][]string{upstreamSection: passwordKeys, oauth2Section: secretKeys}[k.section]
+	if slices.Contains(ways, k.name) {
+		for _, name := range ways {
+			other := key{section: k.section, name: name}
 			if l.given(other) && l.origins[other].variable == "" {
 				l.clear(other)
 			}

@@ -60,6 +60,10 @@ func (l *loader) checkLogin(i int) {
 		return
 	}
 	hasUser := u.Username != "" || l.faultyAt(at("username"))
+	if u.OAuth2.Used() || l.faultyAt(key{oauth2Section, i, "flow"}) {
+		l.checkTokenLogin(i, given, hasUser)
+		return
+	}
 	if len(given) == 0 && hasUser && i == 0 && l.credential(u) {
 		given = append(given, "credential")
 	}
@@ -126,7 +130,11 @@ func (l *loader) warnReadable(k key, path string) {
 	if err != nil || info.Mode().Perm()&others == 0 || strings.HasPrefix(path, "/run/secrets/") {
 		return // container managers make theirs readable, for one user who is alone
 	}
-	l.warn(k, path, fmt.Sprintf("everybody on this machine can read the password: chmod o= %s", path))
+	what := "password"
+	if k.section == oauth2Section {
+		what = "secret"
+	}
+	l.warn(k, path, fmt.Sprintf("everybody on this machine can read the %s: chmod o= %s", what, path))
 }
 
 // checkCertificates reads the PEM files, so that a wrong path is found now and
@@ -233,6 +241,27 @@ func (c *Config) Resolve(ctx context.Context) error {
 		return faults
 	}
 	return nil
+}
+
+// FetchPassword gets the password again from where it came from, which may
+// have another one by now: PasswordCommand runs, and PasswordFile is read.
+func (u *Upstream) FetchPassword(ctx context.Context) (Secret, error) {
+	password, problem := u.Password, ""
+	switch {
+	case u.PasswordCommand != "":
+		password, problem = runPassword(ctx, u.PasswordCommand)
+	case u.PasswordFile != "":
+		var text string
+		text, problem = readSmall(u.PasswordFile)
+		password = Secret(trimLineEnd(strings.TrimPrefix(text, "\ufeff")))
+	}
+	if problem == "" {
+		problem = passwordProblem(password)
+	}
+	if problem != "" {
+		return "", errors.New(problem)
+	}
+	return password, nil
 }
 
 // runPassword returns the first words of what the command says on stderr as

@@ -267,6 +267,7 @@ func fileProblem(err error) string {
 var (
 	pathKeys         = []key{{name: "state_dir"}, {section: "listen", name: "tls_cert"}, {section: "listen", name: "tls_key"}, {section: "spool", name: "dir"}, {section: "spool", name: "drop"}, {section: "control", name: "socket"}}
 	upstreamPathKeys = []string{"password_file", "ca_file", "client_cert", "client_key"}
+	oauth2PathKeys   = []string{"client_secret_file", "client_cert", "client_key", "key_file", "refresh_token_file"}
 )
 
 // places makes every path stand for itself, and chooses the directories that
@@ -276,6 +277,9 @@ func (l *loader) places() {
 	for i := range l.cfg.Upstreams {
 		for _, name := range upstreamPathKeys {
 			keys = append(keys, upstreamKey(i, name))
+		}
+		for _, name := range oauth2PathKeys {
+			keys = append(keys, key{oauth2Section, i, name})
 		}
 	}
 	for _, k := range keys {

@@ -87,7 +87,7 @@ func keysOf(table reflect.Type, prefix string) (keys []string) {
 		switch {
 		case name == "-":
 		case kind.Kind() == reflect.Struct && kind != reflect.TypeFor[config.Rate]():
-			keys = append(keys, keysOf(kind, name+".")...)
+			keys = append(keys, keysOf(kind, prefix+name+".")...)
 		default:
 			keys = append(keys, prefix+name)
 		}

@@ -16,6 +16,7 @@ var otherNames = map[string]map[string]string{
 		"queue": "delivery", "logging": "log", "admin": "control",
 		"notification": "notify", "notifications": "notify", "notice": "notify", "alert": "notify", "alerts": "notify",
 		"masquerade": "rewrite", "rewriting": "rewrite", "aliases": "rewrite.aliases", "alias": "rewrite.aliases",
+		"oauth2": "upstream.oauth2", "oauth": "upstream.oauth2",
 	},
 	"listen": {
 		"address": "smtp", "addr": "smtp", "addresses": "smtp", "bind": "smtp", "host": "smtp",
@@ -28,6 +29,12 @@ var otherNames = map[string]map[string]string{
 		"encryption": "tls", "secure": "tls", "security": "tls", "smtpsecure": "tls", "ssl": "tls", "starttls": "tls",
 		"mechanism": "auth", "ca": "ca_file", "cafile": "ca_file", "from": "senders",
 		"cert": "client_cert", "key": "client_key",
+	},
+	"upstream.oauth2": {
+		"grant": "flow", "grant_type": "flow", "type": "flow", "tenant_id": "tenant", "directory": "tenant",
+		"client": "client_id", "app_id": "client_id", "application_id": "client_id", "secret": "client_secret",
+		"scopes": "scope", "url": "token_url", "endpoint": "token_url", "token_endpoint": "token_url", "token_uri": "token_url",
+		"certificate": "client_cert", "service_account": "key_file", "credentials": "key_file", "refresh_token": "refresh_token_file",
 	},
 	"notify": {
 		"sender": "bounce", "bounces": "bounce", "dsn": "bounce", "notify": "bounce",
@@ -58,6 +65,10 @@ func (l *loader) unknown(k key, isSection bool) {
 			l.hintUpstream()
 		}
 		l.fault(k, problem, "write ["+meant+"]")
+		return
+	}
+	if isSection && k.section == upstreamSection && slices.Contains([]string{"oauth", "o_auth2", "xoauth2", "token"}, strings.ToLower(k.name)) {
+		l.fault(k, "is not a section that Kurir knows", "write ["+oauth2Section+"]")
 		return
 	}
 	if isSection {
@@ -92,7 +103,7 @@ func (l *loader) unknown(k key, isSection bool) {
 		return
 	}
 	for _, section := range l.sections {
-		if meant := nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section {
+		if meant := nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section && section != oauth2Section {
 			l.fault(k, problem, fmt.Sprintf("%s in [%s] may be meant", meant, section))
 			return
 		}

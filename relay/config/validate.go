@@ -217,6 +217,7 @@ func (l *loader) validateUpstream(i int) {
 			l.fault(at("senders"), quote(sender)+" "+problem, instead)
 		}
 	}
+	l.checkOAuth2(i)
 	l.checkCertificates(i)
 	l.checkLogin(i)
 }

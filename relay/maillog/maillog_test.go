@@ -50,6 +50,13 @@ func TestLinesAreSelfContained(t *testing.T) {
 		{"delivery.held", "error", ofMail + " next " + ofFailure, func(l *maillog.Log) { l.Deferred(mail, failed(explain.AuthRejected), time.Now()) }},
 		{"delivery.uncertain", "warn", ofMail + " next " + ofFailure, func(l *maillog.Log) { l.Deferred(mail, failed(explain.DeliveryUncertain), time.Now()) }},
 		{"delivery.uncertain", "warn", ofMail + " stage cause explanation fix", func(l *maillog.Log) { l.Uncertain(mail) }},
+		{"token.refreshed", "info", "account until", func(l *maillog.Log) { l.TokenRefreshed("app@example.com", time.Now()) }},
+		{"token.failed", "error", "account next " + ofFailure, func(l *maillog.Log) {
+			l.TokenFailed("app@example.com", failed(explain.AuthToken), time.Now(), time.Time{})
+		}},
+		{"token.failed", "warn", "account next until " + ofFailure, func(l *maillog.Log) {
+			l.TokenFailed("app@example.com", failed(explain.AuthTemporary), time.Now(), time.Now())
+		}},
 		{"delivery.failed", "warn", ofMail + " " + ofFailure, func(l *maillog.Log) { l.Failed(mail, failed(explain.RecipientUnknown)) }},
 		{"delivery.failed", "warn", ofMail + " " + ofFailure, func(l *maillog.Log) { l.GivenUp(mail, failed(explain.Greylisted), time.Hour) }},
 		{"upstream.selected", "info", "route upstream tls", func(l *maillog.Log) { l.Selected("smtp.example.com", failed("").Candidate, nil) }},

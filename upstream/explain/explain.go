@@ -46,6 +46,8 @@ func (f *Failure) find() Cause {
 	switch {
 	case f.Fact(FactInjected) != "":
 		return TLSNotOffered
+	case f.aboutToken():
+		return f.causeOfToken()
 	case f.Reply != nil:
 		cause := causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
 		if cause == AuthRejected && f.byToken() {
@@ -88,6 +90,33 @@ func (f *Failure) causeOfError() Cause {
 		return AuthMechanism
 	}
 	return Unknown
+}
+
+// aboutToken tells that no OAuth2 token could be got, so that the smart host
+// has not heard of us yet.
+func (f *Failure) aboutToken() bool {
+	return slices.ContainsFunc(f.Facts, func(x Fact) bool { return x.Name == FactTokenEndpoint })
+}
+
+// causeOfToken says why: the token endpoint refused us, or could not be asked.
+func (f *Failure) causeOfToken() Cause {
+	if f.Fact(FactTokenError) == "" {
+		for _, c := range []Cause{certificateCause(f.Err), networkCause(f.Err)} {
+			if c != "" {
+				return c
+			}
+		}
+		var alert tls.AlertError
+		if errors.As(f.Err, &alert) {
+			return alertCause(alert)
+		}
+	}
+	if q, ok := f.question(); ok {
+		if r := q.answer(); r != nil {
+			return r.Cause
+		}
+	}
+	return AuthToken
 }
 
 func certificateCause(err error) Cause {
@@ -206,7 +235,7 @@ func (f *Failure) Elsewhere() bool {
 	case StageMail, StageRcpt, StageData, StageDot:
 		return false
 	case StageAuth:
-		return f.Reply == nil
+		return f.Reply == nil && !f.aboutToken()
 	}
 	return true
 }

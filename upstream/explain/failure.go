@@ -91,8 +91,10 @@ const (
 	FactCertIssuer    = "certificate issuer"
 	FactCertNotBefore = "certificate valid from" // RFC 3339
 	FactCertNotAfter  = "certificate valid until"
-	FactOAuthError    = "oauth error" // the JSON after a 334
-	FactInjected      = "injected"    // what came unasked behind the STARTTLS reply
+	FactOAuthError    = "oauth error"    // the JSON after a 334
+	FactTokenEndpoint = "token endpoint" // set where no OAuth2 token could be got: the host that was asked for one, "" if none was
+	FactTokenError    = "token error"    // what it said: "HTTP 400: invalid_grant: its own words"
+	FactInjected      = "injected"       // what came unasked behind the STARTTLS reply
 	FactNearestHost   = "nearest host"
 	FactOtherPorts    = "other ports"    // ports of the provider that are not among the candidates, blank separated
 	FactUserKind      = "user name kind" // what the provider wants for a user name, in words

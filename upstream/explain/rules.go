@@ -48,6 +48,7 @@ var rules = sync.OnceValue(func() *ruleBook {
 // A ruleBook is the content of rules.toml.
 type ruleBook struct {
 	Rules   []rule `toml:"rule"`    // the first that fits names the cause
+	Token   []rule `toml:"token"`   // the same, for what token endpoints say
 	Lasting []rule `toml:"lasting"` // one that fits makes a 4xx of its cause permanent
 }
 
@@ -61,7 +62,7 @@ func readRules(data string) (*ruleBook, error) {
 	if keys := meta.Undecoded(); len(keys) > 0 {
 		return nil, fmt.Errorf("unknown key %s", keys[0])
 	}
-	for name, list := range map[string][]rule{"rule": book.Rules, "lasting": book.Lasting} {
+	for name, list := range map[string][]rule{"rule": book.Rules, "token": book.Token, "lasting": book.Lasting} {
 		for i := range list {
 			if err := list[i].compile(); err != nil {
 				return nil, fmt.Errorf("%s %d (%s): %w", name, i+1, list[i].Cause, err)
@@ -101,6 +102,7 @@ type question struct {
 	enhanced string
 	provider string
 	words    string
+	token    bool // it is about what a token endpoint said
 }
 
 // fits tells whether q meets every condition of r. The cheap ones come first.
@@ -133,12 +135,25 @@ func causeOf(stage Stage, code int, enhanced EnhancedCode, provider, text string
 // answer is the first rule that fits, nil if none does.
 func (q *question) answer() *rule {
 	list := rules().Rules
+	if q.token {
+		list = rules().Token
+	}
 	for i := range list {
 		if list[i].fits(q) {
 			return &list[i]
 		}
 	}
 	return nil
+}
+
+// tokenWords are in what token endpoints say and in nothing else (RFC 6749,
+// section 5.2; Microsoft numbers its errors).
+var tokenWords = regexp.MustCompile(`(?i)aadsts\d{4}|invalid_(grant|client|scope)\b|unauthorized_client|consent_required|` +
+	`token has been expired or revoked|unauthorized to retrieve access tokens|invalid jwt\b`)
+
+// askToken makes a question of what a token endpoint said.
+func askToken(text string) question {
+	return question{stages: []Stage{StageAuth}, code: "000", words: normalise(text), token: true}
 }
 
 // ask makes a question of what was said. Without a code, one inside the text
@@ -180,12 +195,15 @@ func (f *Failure) lasts() bool {
 
 // question is what f asks the rules, false if nothing was said.
 func (f *Failure) question() (question, bool) {
+	if f.aboutToken() {
+		return askToken(f.Fact(FactTokenError)), true
+	}
 	if f.Reply != nil {
 		return ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text()), true
 	}
 	var line pasted
 	if errors.As(f.Err, &line) {
-		return ask(f.Stage, 0, EnhancedCode{}, f.Provider, line.said()), true
+		return line.question(f.Stage, f.Provider), true
 	}
 	return question{}, false
 }

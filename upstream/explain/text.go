@@ -24,6 +24,15 @@ var sourcePlace = regexp.MustCompile(`(?:^|[\s"'(=])(?:/[\w.+@-]+){2,}|\b[A-Za-z
 // said is what the program has to say, without where in its source it was.
 func (p pasted) said() string { return sourcePlace.ReplaceAllString(string(p), " ") }
 
+// question is what the line asks the rules. Programs that failed to get a token
+// say so in the words of the token endpoint.
+func (p pasted) question(stage Stage, provider string) question {
+	if said := p.said(); tokenWords.MatchString(said) {
+		return askToken(said)
+	}
+	return ask(stage, 0, EnhancedCode{}, provider, p.said())
+}
+
 // FromText explains a text as it stands in a log or was pasted: an SMTP reply,
 // or the error line of any program. Stage and provider may be "" when they are
 // not known; the stage is then inferred where the text leaves no doubt. The
@@ -37,7 +46,11 @@ func FromText(text string, stage Stage, provider string) *Failure {
 		text = strings.TrimSpace(clip(text))
 		line := pasted(text)
 		f.Err = line
-		f.Cause = causeOf(stage, 0, EnhancedCode{}, provider, line.said())
+		f.Cause = Unknown
+		q := line.question(stage, provider)
+		if r := q.answer(); r != nil {
+			f.Cause = r.Cause
+		}
 	}
 	if stage == "" {
 		f.Stage = stageOf(f.code(), text, f.Cause)

@@ -164,6 +164,7 @@ func (f *Failure) variants() []string {
 	}
 	said := f.variant()
 	add(said != "", said)
+	add(f.aboutToken(), "token")
 	add(f.Provider != "", f.Provider)
 	add(f.Fact(FactNearestHost) != "", "nearest")
 	add(f.Fact(FactOtherPorts) != "" && !f.secured() && (f.everywhere() || len(f.Candidates) == 0), "ports") // a pinned port is alone

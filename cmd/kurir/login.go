@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"kurir/relay"
+	"kurir/relay/config"
+	"kurir/upstream/explain"
+	"kurir/upstream/token"
+)
+
+const loginUsage = `usage:
+  kurir login [--config FILE]   sign in to the mailbox of [upstream.oauth2], once
+options:
+  --provider microsoft|google   whose sign-in it is, if the host does not tell
+  --account ADDRESS             which mailbox, if several need a sign-in
+  --print                       print the refresh token instead of keeping it
+Microsoft shows a code to type on any device. Google shows a page, and the
+address it leads to can be pasted here where this machine has no browser.
+`
+
+// registering says how to get a client ID, since there is none built in.
+const registering = `
+A sign-in needs an application that is registered with the provider:
+
+  Microsoft: Entra admin center, App registrations, New registration; then
+    Authentication: Allow public client flows: Yes; API permissions: add the
+    delegated permission SMTP.Send of Microsoft Graph or Office 365 Exchange Online.
+  Google: Google Cloud console, APIs & Services: OAuth consent screen with the
+    scope https://mail.google.com/, Publish app; Credentials, Create OAuth
+    client ID, Desktop app.
+
+and in kurir.toml, below [upstream] with its host and username, without a password:
+
+  [upstream.oauth2]
+  flow = "refresh_token"
+  client_id = "…"        # for Microsoft with tenant, for Google with client_secret
+`
+
+// How long a person may take to sign in with a browser.
+const signInTime = 10 * time.Minute
+
+// loginOptions are what kurir login was told.
+type loginOptions struct {
+	provider, account string
+	print             bool
+}
+
+// loginCommand signs a person in, so that Kurir can go on with that.
+func loginCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o loginOptions
+	flags := flag.NewFlagSet("kurir login", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, loginUsage) }
+	path := flags.String("config", "", "the configuration `FILE`")
+	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`")
+	flags.StringVar(&o.account, "account", "", "the mailbox's `ADDRESS`")
+	flags.BoolVar(&o.print, "print", false, "print the refresh token")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	switch {
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "kurir login: %q is too much; it takes flags only\n", flags.Arg(0))
+		return exitUsage
+	case !slices.Contains([]string{"", string(token.Microsoft), string(token.Google)}, o.provider):
+		fmt.Fprintf(stderr, "kurir login: --provider %q is neither microsoft nor google\n", o.provider)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	c, err := loadConfig(ctx, *path, false)
+	if err != nil {
+		complain(stderr, exitConfig, err)
+		var faults config.Faults
+		if errors.As(err, &faults) && slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == "upstream.oauth2.client_id" }) {
+			fmt.Fprint(stderr, registering)
+		}
+		return exitConfig
+	}
+	upstream, err := o.choose(c)
+	if err != nil {
+		fmt.Fprintf(stderr, "kurir login: %v\n", err)
+		if errors.Is(err, errNoSignIn) {
+			fmt.Fprint(stderr, registering)
+		}
+		return exitConfig
+	}
+	err = o.signIn(ctx, upstream, c.StateDir, stdin, stdout, stderr)
+	var f *explain.Failure
+	switch {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "kurir login: interrupted; nothing was changed")
+	case errors.As(err, &f):
+		fmt.Fprint(stderr, f.DetailsIn(explain.Language(c.Log.Language)))
+	default:
+		fmt.Fprintf(stderr, "kurir login: %v\n", err)
+	}
+	return exitFailed
+}
+
+var errNoSignIn = errors.New(`no upstream of the configuration has [upstream.oauth2] with flow = "refresh_token", and only that needs a sign-in`)
+
+// choose finds the upstream whose mailbox is meant.
+func (o *loginOptions) choose(c *config.Config) (config.Upstream, error) {
+	var found []config.Upstream
+	var names []string
+	for _, u := range c.Upstreams {
+		if u.OAuth2.Flow == string(token.RefreshToken) && (o.account == "" || strings.EqualFold(o.account, u.Username)) {
+			found, names = append(found, u), append(names, u.Username)
+		}
+	}
+	switch {
+	case len(found) == 0 && o.account != "":
+		return config.Upstream{}, fmt.Errorf("no upstream with a sign-in has the user name %q", o.account)
+	case len(found) == 0:
+		return config.Upstream{}, errNoSignIn
+	case len(found) > 1:
+		return config.Upstream{}, fmt.Errorf("several mailboxes need a sign-in: give --account with one of %s", strings.Join(names, ", "))
+	}
+	return found[0], nil
+}
+
+// signIn lets a person sign in, and keeps what that gives. Questions and what
+// to do go to stderr, so that stdout has the outcome alone.
+func (o *loginOptions) signIn(ctx context.Context, u config.Upstream, stateDir string, stdin io.Reader, stdout, stderr io.Writer) error {
+	options, err := relay.TokenOptions(u, stateDir)
+	if err != nil {
+		return err
+	}
+	if o.provider != "" {
+		options.Issuer = token.Issuer(o.provider)
+	}
+	if !o.print {
+		// Nobody has to sign in before it is clear that it can be kept.
+		if err := canKeep(options.Dir); err != nil {
+			return fmt.Errorf("%w; run it as a user who may write there, such as root, or with --print", err)
+		}
+	}
+	in, err := token.NewSignIn(options)
+	if err != nil {
+		return err
+	}
+	var refresh string
+	switch options.Issuer {
+	case token.Microsoft:
+		refresh, err = in.Device(ctx, func(d token.DeviceCode) {
+			fmt.Fprintf(stderr, "Open %s on any device, type the code\n\n    %s\n\nand sign in as %s. Waiting until %s …\n",
+				explain.Printable(d.URL), explain.Printable(d.Code), u.Username, d.Until.Local().Format("15:04"))
+		})
+	case token.Google:
+		refresh, err = signInByBrowser(ctx, in, u.Username, stdin, stderr)
+	default:
+		return errors.New("whose sign-in it is does not follow from the host: give --provider microsoft or google")
+	}
+	if err != nil {
+		return err
+	}
+	if o.print {
+		fmt.Fprintln(stdout, refresh)
+		fmt.Fprintln(stderr, "Put this into a file that only Kurir can read, and its path into upstream.oauth2.refresh_token_file.")
+		return nil
+	}
+	path, err := token.Keep(options, refresh)
+	if err != nil {
+		return fmt.Errorf("the sign-in worked, but it could not be kept: %w", err)
+	}
+	fmt.Fprintf(stdout, "Signed in as %s; kept in %s.\nSee with kurir check whether mail goes out. A running Kurir goes on by itself.\n", u.Username, path)
+	return nil
+}
+
+// canKeep tells whether files can be made in dir, which is made if it is not
+// there.
+func canKeep(dir string) error {
+	if dir == "" {
+		return errors.New("there is no state_dir to keep the sign-in in")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// signInByBrowser waits for a browser on this machine, or for what is pasted.
+func signInByBrowser(ctx context.Context, in *token.SignIn, account string, stdin io.Reader, stderr io.Writer) (string, error) {
+	b, err := in.Browser()
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(stderr, `Open this page and sign in as %s:
+
+    %s
+
+If the browser is on another machine, it ends at a page that cannot be shown,
+http://127.0.0.1…: copy that address and paste it here.
+`, account, b.URL)
+	ctx, cancel := context.WithTimeout(ctx, signInTime)
+	defer cancel()
+	lines := make(chan string)
+	go func() { // ends with the program: a read of a terminal cannot be interrupted
+		defer close(lines)
+		scanner := bufio.NewScanner(stdin)
+		for scanner.Scan() {
+			if text := strings.TrimSpace(scanner.Text()); text != "" {
+				select {
+				case lines <- text:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return b.Wait(ctx, lines, func(err error) { fmt.Fprintln(stderr, "kurir login:", err) })
+}
