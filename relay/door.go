@@ -40,7 +40,7 @@ func (r *Relay) runDoor() (stop func()) {
 	}
 	s := control.NewServer(control.Options{
 		Queue: r.queue, Spool: r.spool, SpoolDir: r.o.Config.Spool.Dir, Version: r.o.Version,
-		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log, Reload: r.o.Reload,
+		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log, Reload: r.o.Reload, Ends: r.ends,
 	})
 	var running sync.WaitGroup
 	running.Go(func() {

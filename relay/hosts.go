@@ -20,7 +20,14 @@ import (
 type smartHosts struct {
 	all    []*upstream.SmartHost
 	routes []queue.Route
+	tokens []account
 	cancel context.CancelFunc // ends them
+}
+
+// An account signs in with tokens.
+type account struct {
+	account string
+	source  *token.Source
 }
 
 // smartHosts makes a smart host of each upstream.
@@ -50,6 +57,9 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 		}
 		if r.o.Log.Debug() {
 			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Candidate, l.Sent, l.Text) }
+		}
+		if source, ok := o.Token.(*token.Source); ok {
+			hosts.tokens = append(hosts.tokens, account{o.Username, source})
 		}
 		host, err := upstream.New(o)
 		if err != nil {

@@ -122,3 +122,35 @@ func TestSecurePorts(t *testing.T) {
 		t.Error("P7: a login is in the log")
 	}
 }
+
+// A certificate that ends soon, or has ended, must be known before an app
+// fails on it.
+func TestEnds(t *testing.T) {
+	authority, err := sandbox.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[sandbox.Certificate]bool{sandbox.Good: false, sandbox.Expired: true} {
+		pair, err := authority.Issue(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := settings(t, "through")
+		c.Listen.TLSCert = filepath.Join(c.StateDir, "pair.pem")
+		c.Listen.TLSKey = c.Listen.TLSCert
+		if err := upstreamtest.WritePair(c.Listen.TLSCert, pair); err != nil {
+			t.Fatal(err)
+		}
+		h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
+		conn, err := net.Dial("tcp", h.smtp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sendOver(t, conn, nil, nil)
+		h.arrived(1)
+		h.stop()
+		if told := strings.Contains(h.log.String(), "the certificate ends on"); told != want {
+			t.Errorf("%q: told %v; log:\n%s", kind, told, h.log)
+		}
+	}
+}

@@ -215,6 +215,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	stopNotifier := r.runNotifier()
 	stopQueue := r.runQueue()
 	stopDoor := r.runDoor()
+	telling, stopTelling := context.WithCancel(ctx)
+	defer stopTelling()
+	r.running.Go(func() { r.tellEnds(telling) })
 	stopPickup := r.runPickup()
 	r.tellStart()
 
@@ -244,6 +247,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			err = e
 		}
 	}
+	stopTelling()
 	stopDoor()
 	stopQueue()
 	r.stopHosts()

@@ -41,6 +41,9 @@ func (c *clerk) status(ctx context.Context) int {
 		}
 		c.printTrouble(r)
 	}
+	for _, e := range status.Ends {
+		fmt.Fprintf(c.stdout, "%s is good until %s\n", e.What, moment(e.Until))
+	}
 	var facts []string
 	facts = append(facts, waits(status.Waiting)+fmt.Sprintf(" (%d octets)", status.Bytes))
 	if !status.Oldest.IsZero() {

@@ -33,6 +33,7 @@ type Desk struct {
 	queue    interface{ Waiting() []queue.Waiting }
 	routes   func() []queue.RouteState
 	language explain.Language
+	ends     func() []End // may be nil
 	status   Status
 }
 
@@ -171,6 +172,9 @@ func (d *Desk) Show(id spool.ID) (*Story, error) {
 func (d *Desk) Status() (Status, error) {
 	s := d.status
 	s.Routes = []Route{}
+	if d.ends != nil {
+		s.Ends = d.ends()
+	}
 	for _, r := range d.routes() {
 		s.Routes = append(s.Routes, Route{
 			Name: r.Name, Condition: r.Condition, Trouble: d.trouble(r.Trouble),

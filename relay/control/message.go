@@ -77,6 +77,16 @@ type Status struct {
 	Oldest  time.Time `json:"oldest,omitzero"`
 	Bytes   int64     `json:"bytes"` // of content that waits
 	Failed  int       `json:"failed"`
+
+	// Ends are the certificates and tokens in use whose end is known.
+	Ends []End `json:"ends,omitempty"`
+}
+
+// An End is when something stops to be good.
+type End struct {
+	What  string    `json:"what"` // a key of the configuration, or words
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // A Filter chooses messages. Its zero value chooses all that wait.

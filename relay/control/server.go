@@ -27,6 +27,9 @@ type Options struct {
 	Language explain.Language
 	Log      *maillog.Log
 
+	// Ends are those of Status; nil if there are none.
+	Ends func() []End
+
 	// Reload reads the configuration again and puts it into place, or says why
 	// not; nil if that cannot be done.
 	Reload func(ctx context.Context) error
@@ -55,7 +58,7 @@ func NewServer(o Options) *Server {
 	s := &Server{
 		queue: o.Queue, log: o.Log, reload: o.Reload,
 		desk: &Desk{
-			files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, language: o.Language,
+			files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, language: o.Language, ends: o.Ends,
 			status: Status{Running: true, Version: o.Version, PID: os.Getpid(), Started: time.Now(), Spool: o.SpoolDir},
 		},
 	}

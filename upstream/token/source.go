@@ -91,6 +91,13 @@ func (s *Source) answer() answer {
 	return a
 }
 
+// Life is when the present token was got and when it ends; zero without one.
+func (s *Source) Life() (got, end time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.got, s.now.end
+}
+
 // Token gives a token that is good for some minutes. It is nearly always at
 // hand; otherwise one caller asks for a new one, and the others wait for it or
 // for the end of ctx. Its error is an *explain.Failure at explain.StageAuth,
