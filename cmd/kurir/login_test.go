@@ -82,7 +82,7 @@ func TestLogin(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			kurir := exec.Command("kurir", append([]string{"login"}, c.args...)...)
 			kurir.Dir, kurir.Stdin, kurir.Stdout, kurir.Stderr = dir, strings.NewReader(c.stdin), &stdout, &stderr
-			kurir.Env = append(os.Environ(), "SSL_CERT_FILE="+filepath.Join(dir, "ca.pem"), "SSL_CERT_DIR="+dir, "NO_PROXY=*")
+			kurir.Env = append(plainEnviron(), "SSL_CERT_FILE="+filepath.Join(dir, "ca.pem"), "SSL_CERT_DIR="+dir, "NO_PROXY=*")
 			_ = kurir.Run() // the exit code tells
 			if got := kurir.ProcessState.ExitCode(); got != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
 				t.Errorf("exit %d\nstdout:\n%s\nstderr:\n%s", got, &stdout, &stderr)

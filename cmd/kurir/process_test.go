@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,17 +113,16 @@ type relayProgram struct {
 	gone <-chan struct{}
 }
 
+// plainEnviron is the environment of the test less what would be settings.
+func plainEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KURIR_") })
+}
+
 // newRelay makes a Kurir that is not running. Its environment is that of the
 // test less what would be settings.
 func newRelay(t testing.TB, s *scene, command ...string) *relayProgram {
 	t.Helper()
-	p := &relayProgram{scene: s, command: command}
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "KURIR_") {
-			p.environ = append(p.environ, v)
-		}
-	}
-	p.environ = append(p.environ, "KURIR_LOG_FORMAT=json")
+	p := &relayProgram{scene: s, command: command, environ: append(plainEnviron(), "KURIR_LOG_FORMAT=json")}
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.kill()
