@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"kurir/upstream"
@@ -15,12 +16,15 @@ import (
 
 // tokens is a token source that gives one after the other, as each is refused.
 type tokens struct {
+	mu      sync.Mutex
 	left    []string
 	err     error
 	refused int
 }
 
 func (t *tokens) Token(context.Context) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.err != nil {
 		return "", t.err
 	}
@@ -28,6 +32,8 @@ func (t *tokens) Token(context.Context) (string, error) {
 }
 
 func (t *tokens) Refused(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.refused++
 	if token == t.left[0] && len(t.left) > 1 {
 		t.left = t.left[1:]
@@ -72,8 +78,13 @@ func TestAuthMechanisms(t *testing.T) {
 				if _, err := newHost(t, good).Deliver(t.Context(), message(hello, "a@example.org")); err != nil {
 					t.Errorf("pinned %q: %v", pin, err)
 				}
+				var mu sync.Mutex // two candidates may speak at once
 				var lines []string
-				bad.Transcript = func(l upstream.Line) { lines = append(lines, l.Text) }
+				bad.Transcript = func(l upstream.Line) {
+					mu.Lock()
+					defer mu.Unlock()
+					lines = append(lines, l.Text)
+				}
 				_, err := newHost(t, bad).Deliver(t.Context(), message(hello, "a@example.org"))
 				want := explain.AuthRejected
 				if bad.Token != nil {
@@ -82,9 +93,11 @@ func TestAuthMechanisms(t *testing.T) {
 				if f := failure(t, err); f.Cause != want {
 					t.Errorf("pinned %q, refused: %v", pin, err)
 				}
+				mu.Lock()
 				if said := strings.Join(lines, "\n"); strings.Contains(said, "wrong") {
 					t.Errorf("P7: the credential is in the transcript:\n%s", said)
 				}
+				mu.Unlock()
 			}
 		})
 	}
@@ -106,15 +119,21 @@ func TestAuthPreference(t *testing.T) {
 		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		setAll(t, s, sandbox.Behaviour{Auth: c.offered})
 		o := options(s)
+		var mu sync.Mutex
 		var used string
 		o.Transcript = func(l upstream.Line) {
+			mu.Lock()
+			defer mu.Unlock()
 			if verb, rest, _ := strings.Cut(l.Text, " "); l.Sent && verb == "AUTH" {
 				used, _, _ = strings.Cut(rest, " ")
 			}
 		}
-		if _, err := newHost(t, o).Deliver(t.Context(), message(hello, "a@example.org")); err != nil || used != c.want {
+		_, err := newHost(t, o).Deliver(t.Context(), message(hello, "a@example.org"))
+		mu.Lock()
+		if err != nil || used != c.want {
 			t.Errorf("%q: %s: %v", c.offered, used, err)
 		}
+		mu.Unlock()
 	}
 }
 
