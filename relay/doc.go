@@ -45,7 +45,8 @@
 //     route holds the lane and leaves its messages alone.
 //
 //  8. Each of these events is one line of the log, with the same explanation
-//     that the app gets in its reply (maillog). Who sent a message that is
+//     that the app gets in its reply (maillog), and a line of history for
+//     "kurir why" (history). Who sent a message that is
 //     given up gets a notification (dsn), which goes the same way from step 4;
 //     what needs a person is told to a webhook or a command (notice).
 //

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"relay/config":   {},
 	"relay/spool":    {"upstream/envelope"},
 	"relay/drop":     {"upstream/envelope"},
+	"relay/history":  {},
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
 	"relay/dsn":      {"upstream/envelope", "upstream/explain"},
@@ -36,11 +37,11 @@ var mayImport = map[string][]string{
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
-		"relay/config", "relay/control", "relay/drop", "relay/dsn", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
+		"relay/config", "relay/control", "relay/drop", "relay/dsn", "relay/history", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
 		"upstream", "upstream/envelope", "upstream/explain", "upstream/token",
 	},
 	"cmd/kurir": {
-		"relay", "relay/config", "relay/control", "relay/drop", "relay/maillog", "relay/spool",
+		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/spool",
 		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox", "upstream/token",
 	},
 }

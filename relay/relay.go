@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kurir/relay/config"
+	"kurir/relay/history"
 	"kurir/relay/listener"
 	"kurir/relay/maillog"
 	"kurir/relay/notice"
@@ -56,6 +57,7 @@ type Relay struct {
 	scratch  string // a directory that goes with us; "" if there is none
 	queue    *queue.Queue
 	notifier *notice.Notifier
+	history  *history.Writer // nil if there is none
 	server   *listener.Server
 	ports    []listener.Port
 	door     net.Listener // the control socket; nil if there is none
@@ -84,6 +86,7 @@ const defaultMessageSize = 50_000_000
 func New(o Options) (*Relay, error) {
 	r := &Relay{o: o, config: o.Config, ended: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
+	r.keepHistory()
 	r.newNotifier()
 	if err := r.open(); err != nil {
 		r.stop()
@@ -160,6 +163,9 @@ func (r *Relay) close() (err error) {
 	}
 	if r.spool != nil {
 		err = r.spool.Close()
+	}
+	if r.history != nil {
+		err = errors.Join(err, r.history.Close())
 	}
 	if r.scratch != "" {
 		err = errors.Join(err, os.RemoveAll(r.scratch))

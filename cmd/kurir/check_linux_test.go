@@ -47,11 +47,7 @@ func TestCheckInterrupted(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	cmd := exec.CommandContext(t.Context(), "kurir", "check")
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "KURIR_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
+	cmd.Env = plainEnviron()
 	cmd.Env = append(cmd.Env, "KURIR_UPSTREAM_HOST=127.0.0.1", "KURIR_UPSTREAM_TLS=starttls", "KURIR_UPSTREAM_PORT="+port,
 		"KURIR_STATE_DIR="+t.TempDir(), "KURIR_LISTEN_SMTP=127.0.0.1:0")
 	var out, complaint strings.Builder

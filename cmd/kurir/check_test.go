@@ -56,11 +56,7 @@ ca_file = %q
 func runCheck(t *testing.T, args ...string) (stdout string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "kurir", append([]string{"check"}, args...)...)
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "KURIR_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
+	cmd.Env = plainEnviron()
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	var exit *exec.ExitError

@@ -62,6 +62,8 @@ usage:
   kurir sendmail [-t] [-i] [-f FROM] [-F NAME] [TO…]
                                 hand in a message as other programs do; also under
                                 the name sendmail, with the options of that
+  kurir why [--json] ID | MESSAGE-ID | ADDRESS
+                                the whole story of a message, from history
   kurir status                  how the relay is doing; [--json] here and with queue
   kurir reload                  read the configuration again, as SIGHUP does
   kurir version                 print the version
@@ -96,6 +98,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return queueCommand(args, stdout, stderr)
 	case "sendmail":
 		return sendmailCommand(args, os.Stdin, stdout, stderr)
+	case "why":
+		return whyCommand(args, stdout, stderr)
 	case "status":
 		return statusCommand(args, stdout, stderr)
 	case "reload":

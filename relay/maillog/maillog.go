@@ -15,6 +15,7 @@
 package maillog
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"time"
@@ -36,6 +37,8 @@ type Options struct {
 // A Log writes mail events. Its methods may be called from any goroutine.
 type Log struct {
 	z        zerolog.Logger
+	out      io.Writer
+	level    zerolog.Level
 	language explain.Language
 	tell     func(Notice) // may be nil
 }
@@ -49,7 +52,46 @@ func New(w io.Writer, o Options) *Log {
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
-	return &Log{z: zerolog.New(w).Level(level).Hook(clock{}), language: o.Language}
+	return &Log{z: zerolog.New(w).Level(level).Hook(clock{}), out: w, level: level, language: o.Language}
+}
+
+// Keeping is the same log, which also writes each line about a message or a
+// route to history, whatever the level is.
+func (l *Log) Keeping(history io.Writer) *Log {
+	also := *l
+	also.z = zerolog.New(keeper{out: l.out, level: l.level, history: history}).Level(min(l.level, zerolog.InfoLevel)).Hook(clock{})
+	return &also
+}
+
+// A keeper writes lines to the log and to history.
+type keeper struct {
+	out     io.Writer
+	level   zerolog.Level
+	history io.Writer
+}
+
+func (k keeper) Write(line []byte) (int, error) { return k.WriteLevel(zerolog.NoLevel, line) }
+
+func (k keeper) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	if isHistory(line) {
+		_, _ = k.history.Write(line) // it never fails
+	}
+	if level < k.level {
+		return len(line), nil
+	}
+	return k.out.Write(line)
+}
+
+// isHistory tells whether a line is about a message or a route: zerolog has put
+// the event behind the level.
+func isHistory(line []byte) bool {
+	_, event, found := bytes.Cut(line[:min(len(line), 64)], []byte(`"event":"`))
+	for _, kind := range []string{"message.", "delivery.", "upstream.", "notice."} {
+		if found && bytes.HasPrefix(event, []byte(kind)) {
+			return true
+		}
+	}
+	return false
 }
 
 // clock gives each line its time, to the millisecond: lines of one second
