@@ -55,8 +55,10 @@
 // left in a directory (drop), from which pickup.go takes it: it joins the way
 // at step 2, and at step 4, because nobody waits for an answer.
 //
-// A person looks in and steps in by the control socket (control), and another
-// configuration is put into place by Reload (reload.go) while all this goes on.
+// A person looks in and steps in by the control socket (control) or in a
+// browser (control/page), monitoring asks for health and numbers
+// (control/metrics), and another configuration is put into place by Reload
+// (reload.go) while all this goes on.
 //
 // After a restart, spool.Open reads back what was not removed, and the queue
 // goes on at step 5.

@@ -33,20 +33,23 @@ func (r *Relay) openDoor() error {
 	return nil
 }
 
-// runDoor answers on the control socket until stop is called.
+// runDoor answers on the control socket and on the status page until stop is
+// called.
 func (r *Relay) runDoor() (stop func()) {
-	if r.door == nil {
-		return func() {}
-	}
-	s := control.NewServer(control.Options{
+	o := control.Options{
 		Queue: r.queue, Spool: r.spool, SpoolDir: r.o.Config.Spool.Dir, Version: r.o.Version,
-		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log, Reload: r.o.Reload, Ends: r.ends,
-	})
+		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log, Reload: r.o.Reload, Ends: r.ends, Ways: &r.ways, Page: r.Page(),
+	}
+	stopPage := r.runPage(control.NewDesk(o))
+	if r.door == nil {
+		return stopPage
+	}
+	s := control.NewServer(o)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := s.Serve(r.door); err != nil && !errors.Is(err, net.ErrClosed) {
 			r.o.Log.Warning("control.socket", err.Error())
 		}
 	})
-	return func() { _ = s.Close(); running.Wait() }
+	return func() { _ = s.Close(); running.Wait(); stopPage() }
 }

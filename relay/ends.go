@@ -21,7 +21,7 @@ func (r *Relay) ends() []control.End {
 	ends := certificateEnds(c)
 	for _, t := range tokens {
 		if got, end := t.source.Life(); !end.IsZero() {
-			ends = append(ends, control.End{What: "the OAuth2 token of " + t.account, Since: got, Until: end})
+			ends = append(ends, control.End{What: "upstream.oauth2", Account: t.account, Since: got, Until: end})
 		}
 	}
 	return ends

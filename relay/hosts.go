@@ -51,7 +51,10 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 		o.Hostname = helloName(c.Hostname)
 		o.StateFile = r.stateFile(fmt.Sprintf("route-%d.json", i))
 		name := o.Name()
-		o.Selected = func(way explain.Candidate, left []*explain.Failure) { r.o.Log.Selected(name, way, left) }
+		o.Selected = func(way explain.Candidate, left []*explain.Failure) {
+			r.ways.Note(name, way, left)
+			r.o.Log.Selected(name, way, left)
+		}
 		if c.Delivery.Mode != string(queue.Direct) {
 			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: "yes"}}
 		}

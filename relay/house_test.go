@@ -37,9 +37,13 @@ var mayImport = map[string][]string{
 	"relay/control":  {"relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay/listener": {"relay/queue", "relay/rewrite", "relay/spool", "upstream/envelope", "upstream/explain"},
 	"relay": {
-		"relay/config", "relay/control", "relay/drop", "relay/dsn", "relay/history", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
+		"relay/config", "relay/control", "relay/control/metrics", "relay/control/page", "relay/drop", "relay/dsn", "relay/history", "relay/listener", "relay/maillog", "relay/notice", "relay/queue", "relay/rewrite", "relay/spool",
 		"upstream", "upstream/envelope", "upstream/explain", "upstream/token",
 	},
+
+	"relay/control/metrics": {"relay/control", "relay/maillog", "relay/queue"},
+	"relay/control/page":    {"relay/control", "relay/history", "relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
+
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/spool",
 		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox", "upstream/token",

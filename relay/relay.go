@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"kurir/relay/config"
+	"kurir/relay/control"
+	"kurir/relay/control/metrics"
 	"kurir/relay/history"
 	"kurir/relay/listener"
 	"kurir/relay/maillog"
@@ -61,13 +63,17 @@ type Relay struct {
 	server   *listener.Server
 	ports    []listener.Port
 	door     net.Listener // the control socket; nil if there is none
-	drop     string       // the directory where sendmail leaves mail; "" if there is none
+	page     statusPage
+	meter    *metrics.Meter
+	ways     control.Ways
+	drop     string // the directory where sendmail leaves mail; "" if there is none
 
 	mu      sync.Mutex
 	config  *config.Config // as it is now; o.Config is how it began
 	hosts   *smartHosts    // of that configuration
 	running sync.WaitGroup // all smart hosts, those of earlier configurations too
 
+	taking   atomic.Bool        // mail from apps
 	begun    atomic.Bool        // by Run, or by a Shutdown that came before
 	stop     context.CancelFunc // ends Run
 	stopping context.Context
@@ -86,6 +92,8 @@ const defaultMessageSize = 50_000_000
 func New(o Options) (*Relay, error) {
 	r := &Relay{o: o, config: o.Config, ended: make(chan struct{})}
 	r.stopping, r.stop = context.WithCancel(context.Background())
+	r.meter = metrics.New(metrics.Options{Version: o.Version})
+	r.o.Log = o.Log.Metering(r.meter)
 	r.keepHistory()
 	r.newNotifier()
 	if err := r.open(); err != nil {
@@ -120,11 +128,13 @@ func (r *Relay) open() error {
 	if err := r.openDoor(); err != nil {
 		return err
 	}
+	r.openPage()
 	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
+	r.watch()
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),
 		Spool:          r.queue,
-		Submit:         r.queue.Submit,
+		Submit:         r.submit,
 		MaxMessageSize: r.maxMessageSize,
 		Settings:       settings,
 		Log:            r.o.Log,
@@ -160,6 +170,9 @@ func (r *Relay) close() (err error) {
 	}
 	if r.door != nil {
 		_ = r.door.Close()
+	}
+	if r.page.listener != nil {
+		_ = r.page.listener.Close()
 	}
 	if r.spool != nil {
 		err = r.spool.Close()
@@ -225,6 +238,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer stopTelling()
 	r.running.Go(func() { r.tellEnds(telling) })
 	stopPickup := r.runPickup()
+	r.taking.Store(true) // the listeners are open
 	r.tellStart()
 
 	serving := make(chan error, len(r.ports))
@@ -240,6 +254,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		serving <- err
 		why = fmt.Sprintf("a listener broke: %v", err)
 	}
+	r.taking.Store(false)
 	r.stop() // no Reload from here
 	r.o.Log.Stopping(why)
 	stopPickup()
@@ -284,6 +299,14 @@ func (r *Relay) runQueue() (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
+// submit hands a message to the queue, and counts how long the app waits.
+func (r *Relay) submit(ctx context.Context, d *spool.Draft) queue.Answer {
+	began := time.Now()
+	a := r.queue.Submit(ctx, d)
+	r.meter.Answered(a, time.Since(began))
+	return a
+}
+
 // tellRecovery logs what was found in the spool, before anything of it is sent
 // again.
 func (r *Relay) tellRecovery() {
@@ -306,6 +329,7 @@ func (r *Relay) tellStart() {
 	}
 	s := maillog.Started{
 		Version: r.o.Version, StateDir: c.StateDir, Maildir: r.o.Maildir, Mode: c.Delivery.Mode,
+		HTTP: r.page.url(),
 	}
 	for _, a := range r.Addrs() {
 		s.SMTP = append(s.SMTP, a.String())

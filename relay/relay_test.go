@@ -47,6 +47,7 @@ func settings(t *testing.T, mode string) *config.Config {
 	c.StateDir = t.TempDir()
 	c.Spool.Dir = filepath.Join(c.StateDir, "spool")
 	c.Listen.SMTP = []string{"127.0.0.1:0"}
+	c.Control.HTTP = "127.0.0.1:0"
 	c.Delivery.Mode = mode
 	c.Delivery.RetryMin = config.Duration(20 * time.Millisecond)
 	c.Delivery.RetryMax = config.Duration(50 * time.Millisecond)

@@ -73,6 +73,7 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
 	differs(before.DropDir() != now.DropDir(), "spool.drop")
 	differs(before.Control.Socket != now.Control.Socket, "control.socket")
+	differs(before.Control.HTTP != now.Control.HTTP, "control.http")
 	differs(before.Log.Level != now.Log.Level, "log.level")
 	differs(before.Log.Language != now.Log.Language, "log.language")
 	differs(before.Log.Format != now.Log.Format, "log.format")

@@ -87,7 +87,8 @@ type event struct {
 	Cause      string
 	ElapsedMS  int64    `json:"elapsed_ms"`
 	SMTP       []string `json:"smtp"`
-	StateDir   string   `json:"state_dir"`
+	HTTP       string
+	StateDir   string `json:"state_dir"`
 	Maildir    string
 	To         []string
 	Candidates []event
@@ -122,7 +123,7 @@ func plainEnviron() []string {
 // test less what would be settings.
 func newRelay(t testing.TB, s *scene, command ...string) *relayProgram {
 	t.Helper()
-	p := &relayProgram{scene: s, command: command, environ: append(plainEnviron(), "KURIR_LOG_FORMAT=json")}
+	p := &relayProgram{scene: s, command: command, environ: append(plainEnviron(), "KURIR_LOG_FORMAT=json", "KURIR_CONTROL_HTTP=127.0.0.1:0")}
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.kill()

@@ -164,7 +164,7 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 			_ = os.RemoveAll(made)
 		}
 	} else {
-		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], o.Maildir))
+		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], o.Maildir, r.Page()))
 		code = serveUntil(ctx, r, stderr)
 	}
 	stop()
@@ -175,7 +175,10 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 }
 
 // sandboxHint says what to do in a sandbox.
-func sandboxHint(smtp net.Addr, maildir string) string {
+func sandboxHint(smtp net.Addr, maildir, page string) string {
+	if page != "" {
+		page = "See what happens at " + page + "\n"
+	}
 	return fmt.Sprintf(`Kurir's sandbox: a mail provider on this machine, no mail leaves it.
 Send it something, in another terminal:
 
@@ -183,9 +186,9 @@ Send it something, in another terminal:
     --mail-from app@example.com --mail-rcpt you@example.com
 
 Mail arrives in %[2]s/new
-To see a failure explained, send to an address that names it, such as
+%[3]sTo see a failure explained, send to an address that names it, such as
 recipient.unknown@example.com, message.spam@example.com or limit.quota@example.com.
 Ctrl-C ends it.
 
-`, smtp, maildir)
+`, smtp, maildir, page)
 }

@@ -34,15 +34,26 @@ func (c *clerk) status(ctx context.Context) int {
 	if status.Running {
 		fmt.Fprintf(c.stdout, "Kurir %s runs since %s (process %d)\n", status.Version, moment(status.Started), status.PID)
 	}
+	if status.HTTP != "" {
+		fmt.Fprintf(c.stdout, "status page: %s\n", status.HTTP)
+	}
 	for _, r := range status.Routes {
 		if r.Trouble == nil {
-			fmt.Fprintf(c.stdout, "%s is open; %s\n", field(r.Name), waits(r.Waiting))
+			over := ""
+			if r.Way != nil {
+				over = ", over " + field(r.Way.Candidate)
+			}
+			fmt.Fprintf(c.stdout, "%s is open%s; %s\n", field(r.Name), over, waits(r.Waiting))
 			continue
 		}
 		c.printTrouble(r)
 	}
 	for _, e := range status.Ends {
-		fmt.Fprintf(c.stdout, "%s is good until %s\n", e.What, moment(e.Until))
+		what := e.What
+		if e.Account != "" {
+			what = "the OAuth2 token of " + field(e.Account)
+		}
+		fmt.Fprintf(c.stdout, "%s is good until %s, since %s\n", what, moment(e.Until), moment(e.Since))
 	}
 	var facts []string
 	facts = append(facts, waits(status.Waiting)+fmt.Sprintf(" (%d octets)", status.Bytes))

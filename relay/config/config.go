@@ -240,6 +240,7 @@ func Default() Config {
 		Notify:  defaultNotify(),
 		Spool:   Spool{Dir: systemStateDir + "/spool"},
 		Log:     Log{Level: "info", Format: "auto", Language: "en"},
+		Control: Control{HTTP: "127.0.0.1:8025"},
 	}
 }
 

@@ -46,7 +46,7 @@ var otherNames = map[string]map[string]string{
 		"alias": "aliases", "recipients": "aliases",
 	},
 	"spool":   {"path": "dir", "directory": "dir"},
-	"control": {"path": "socket", "unix": "socket"},
+	"control": {"path": "socket", "unix": "socket", "web": "http", "page": "http", "metrics": "http"},
 }
 
 // unknown reports a key of the file that there is none of, or a section.

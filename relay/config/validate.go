@@ -29,6 +29,7 @@ func (l *loader) validate() {
 	l.checkChoice(key{section: "log", name: "level"}, &c.Log.Level, levels, levelNames)
 	l.checkChoice(key{section: "log", name: "format"}, &c.Log.Format, formats, formatNames)
 	l.checkChoice(key{section: "log", name: "language"}, &c.Log.Language, languages, languageNames)
+	l.checkHTTP(key{section: "control", name: "http"}, c.Control.HTTP)
 }
 
 // The choices of a key, and what people write for them who come from elsewhere.

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"iter"
+	"os"
 	"time"
 
 	"kurir/relay/queue"
@@ -32,9 +33,18 @@ type Desk struct {
 	files    Files
 	queue    interface{ Waiting() []queue.Waiting }
 	routes   func() []queue.RouteState
+	ways     *Ways // may be nil
 	language explain.Language
 	ends     func() []End // may be nil
 	status   Status
+}
+
+// NewDesk is the desk of a relay that runs.
+func NewDesk(o Options) *Desk {
+	return &Desk{
+		files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, ways: o.Ways, language: o.Language, ends: o.Ends,
+		status: Status{Running: true, Version: o.Version, PID: os.Getpid(), Started: time.Now(), Spool: o.SpoolDir},
+	}
 }
 
 // OnFiles is the desk of a relay that does not run.
@@ -177,7 +187,7 @@ func (d *Desk) Status() (Status, error) {
 	}
 	for _, r := range d.routes() {
 		s.Routes = append(s.Routes, Route{
-			Name: r.Name, Condition: r.Condition, Trouble: d.trouble(r.Trouble),
+			Name: r.Name, Condition: r.Condition, Way: d.way(r.Name), Trouble: d.trouble(r.Trouble),
 			Since: r.Since, Probe: r.Probe, Waiting: r.Waiting, Oldest: r.Oldest,
 		})
 	}
@@ -195,6 +205,22 @@ func (d *Desk) Status() (Status, error) {
 		s.Failed++
 	}
 	return s, nil
+}
+
+// way is the way in of a route; nil while it is not known.
+func (d *Desk) way(route string) *Way {
+	if d.ways == nil {
+		return nil
+	}
+	c, known := d.ways.of(route)
+	if !known {
+		return nil
+	}
+	w := &Way{Candidate: c.way.String(), Since: c.since}
+	for _, f := range c.left {
+		w.Left = append(w.Left, *d.trouble(f))
+	}
+	return w
 }
 
 func (d *Desk) trouble(f *explain.Failure) *Trouble {

@@ -7,6 +7,9 @@
 // nothing is removed without an ID or the word "all". Content of messages does
 // not pass this door.
 //
+// Package page puts the same into a browser, for those whom the socket has told
+// a token; package metrics has the numbers.
+//
 // Read Message, Filter and Status (message.go) first. A Desk (desk.go) answers
 // the questions, from a queue that runs or from the files of one that does
 // not; Server (server.go) puts it on the socket (socket.go), and Client

@@ -57,6 +57,7 @@ type Trouble struct {
 type Route struct {
 	Name      string    `json:"name"`
 	Condition string    `json:"condition"` // "open", "down" or "held"
+	Way       *Way      `json:"way,omitempty"`
 	Trouble   *Trouble  `json:"trouble,omitempty"`
 	Since     time.Time `json:"since,omitzero"`
 	Probe     time.Time `json:"probe,omitzero"` // when it is tried again
@@ -71,6 +72,7 @@ type Status struct {
 	Version string    `json:"version,omitempty"`
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started,omitzero"`
+	HTTP    string    `json:"http,omitempty"` // the status page, with the token; only the socket tells it
 	Spool   string    `json:"spool"`
 	Routes  []Route   `json:"routes"`
 	Waiting int       `json:"waiting"`
@@ -84,9 +86,10 @@ type Status struct {
 
 // An End is when something stops to be good.
 type End struct {
-	What  string    `json:"what"` // a key of the configuration, or words
-	Since time.Time `json:"since"`
-	Until time.Time `json:"until"`
+	What    string    `json:"what"`              // the key of the configuration that it is of
+	Account string    `json:"account,omitempty"` // of a token: whose it is
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
 }
 
 // A Filter chooses messages. Its zero value chooses all that wait.

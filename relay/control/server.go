@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -33,6 +32,9 @@ type Options struct {
 	// Reload reads the configuration again and puts it into place, or says why
 	// not; nil if that cannot be done.
 	Reload func(ctx context.Context) error
+
+	Ways *Ways  // the ways in, as far as they are known; may be nil
+	Page string // the address of the status page, with its token; "" without one
 }
 
 // A Server answers on the socket.
@@ -41,6 +43,7 @@ type Server struct {
 	queue  Queue
 	log    *maillog.Log
 	reload func(ctx context.Context) error
+	page   string
 	http   *http.Server
 }
 
@@ -55,13 +58,7 @@ type uidKey struct{}
 
 // NewServer makes a server; Serve runs it.
 func NewServer(o Options) *Server {
-	s := &Server{
-		queue: o.Queue, log: o.Log, reload: o.Reload,
-		desk: &Desk{
-			files: o.Spool, queue: o.Queue, routes: o.Queue.Routes, language: o.Language, ends: o.Ends,
-			status: Status{Running: true, Version: o.Version, PID: os.Getpid(), Started: time.Now(), Spool: o.SpoolDir},
-		},
-	}
+	s := &Server{queue: o.Queue, log: o.Log, reload: o.Reload, desk: NewDesk(o), page: o.Page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/queue/{id}", s.show)
@@ -121,6 +118,7 @@ func refuse(w http.ResponseWriter, err error) {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	st, err := s.desk.Status()
+	st.HTTP = s.page
 	answer(w, st, err)
 }
 

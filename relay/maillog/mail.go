@@ -12,12 +12,14 @@ import (
 
 // Accepted tells that an app got its 250.
 func (l *Log) Accepted(m Mail) {
+	l.count(Count{Event: "message.accepted"})
 	m.fields(l.z.Info().Str("event", "message.accepted")).Msg("accepted from " + m.Client)
 }
 
 // Refused tells that an app's message was not taken. code and enhanced are
 // what the app was told; the server's own stand in the reply.
 func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
+	l.countFailure("message.refused", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
 	where(e, f)
 	l.words(e, f, code, enhanced).Msg("refused: " + l.explain(f).Title)
@@ -25,6 +27,7 @@ func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.Enh
 
 // Sent tells that the smart host took the message, with its words as proof.
 func (l *Log) Sent(m Mail, r *explain.Receipt, took time.Duration) {
+	l.count(Count{Event: "delivery.sent", Candidate: r.Candidate, Elapsed: took})
 	e := m.fields(l.z.Info().Str("event", "delivery.sent"))
 	way(e, r.Candidate)
 	e.Int("code", r.Reply.Code)
@@ -51,6 +54,7 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 	case f.Permanent(): // it is tried again, and yet needs a person
 		level = zerolog.ErrorLevel
 	}
+	l.countFailure(event, f)
 	e := m.fields(l.z.WithLevel(level).Str("event", event))
 	l.failure(e, f).Time("next", next).Msg(l.explain(f).Title)
 }
@@ -58,6 +62,7 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 // Failed tells that recipients will not get the message: it was refused for
 // good, or is too old.
 func (l *Log) Failed(m Mail, f *explain.Failure) {
+	l.countFailure("delivery.failed", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(l.explain(f).Title)
 	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f})
@@ -66,6 +71,7 @@ func (l *Log) Failed(m Mail, f *explain.Failure) {
 // GivenUp tells that recipients will not get the message because it is too old;
 // f is the last failure.
 func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
+	l.countFailure("delivery.failed", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
 	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: age})
@@ -75,6 +81,7 @@ func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 // relay died, so that the message may arrive twice.
 func (l *Log) Uncertain(m Mail) {
 	f := explain.Explain(explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot})
+	l.countFailure("delivery.uncertain", f)
 	e := m.fields(l.z.Warn().Str("event", "delivery.uncertain"))
 	l.failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
 }
@@ -89,6 +96,7 @@ func levelOf(f *explain.Failure) zerolog.Level {
 
 // MessageRefused tells that the listener refused a command of an app.
 func (l *Log) MessageRefused(client string, env envelope.Envelope, stage explain.Stage, code int, enhanced explain.EnhancedCode, text, fix string, cause explain.Cause) {
+	l.count(Count{Event: "message.refused", Cause: cause, Stage: stage})
 	e := l.z.Warn().Str("event", "message.refused").Str("client", client).Str("from", string(env.From))
 	to := zerolog.Arr()
 	for _, r := range env.To[:min(len(env.To), manyRecipients)] {
@@ -102,6 +110,7 @@ func (l *Log) MessageRefused(client string, env envelope.Envelope, stage explain
 
 // ClientRejected tells that a connection was refused or closed by policy.
 func (l *Log) ClientRejected(client, reason, fix string) {
+	l.count(Count{Event: "client.rejected"})
 	l.z.Warn().Str("event", "client.rejected").Str("client", client).
 		Str("explanation", reason).Str("fix", fix).
 		Msg("connection rejected: " + reason)

@@ -11,7 +11,7 @@
 //
 // Read Log first, then mail.go (events of a message) and route.go (events of
 // a smart host and of the relay itself). notice.go passes on the few events
-// that a person should be called for.
+// that a person should be called for, meter.go has them counted.
 package maillog
 
 import (
@@ -41,6 +41,7 @@ type Log struct {
 	level    zerolog.Level
 	language explain.Language
 	tell     func(Notice) // may be nil
+	meter    Meter        // may be nil
 }
 
 // New makes a log that writes to w.
@@ -82,11 +83,11 @@ func (k keeper) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	return k.out.Write(line)
 }
 
-// isHistory tells whether a line is about a message or a route: zerolog has put
+// isHistory tells whether a line is about messages or a route: zerolog has put
 // the event behind the level.
 func isHistory(line []byte) bool {
 	_, event, found := bytes.Cut(line[:min(len(line), 64)], []byte(`"event":"`))
-	for _, kind := range []string{"message.", "delivery.", "upstream.", "notice."} {
+	for _, kind := range []string{"message.", "delivery.", "queue.", "upstream.", "notice."} {
 		if found && bytes.HasPrefix(event, []byte(kind)) {
 			return true
 		}

@@ -18,6 +18,11 @@ var mail = maillog.Mail{
 	To: []envelope.Recipient{{To: "you@example.org"}}, Size: 100, Client: "127.0.0.1", Attempt: 2,
 }
 
+// A tally keeps what was counted.
+type tally []maillog.Count
+
+func (t *tally) Count(c maillog.Count) { *t = append(*t, c) }
+
 func failed(c explain.Cause) *explain.Failure {
 	return explain.Explain(explain.Failure{
 		Cause: c, Stage: explain.StageAuth,
@@ -81,7 +86,8 @@ func TestLinesAreSelfContained(t *testing.T) {
 	}
 	for _, c := range cases {
 		var out bytes.Buffer
-		c.write(maillog.New(&out, maillog.Options{Level: "info", Format: "json"}))
+		var counted tally
+		c.write(maillog.New(&out, maillog.Options{Level: "info", Format: "json"}).Metering(&counted))
 		var line map[string]any
 		if err := json.Unmarshal(out.Bytes(), &line); err != nil || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("%s: not one JSON line: %v: %q", c.event, err, out.String())
@@ -89,6 +95,10 @@ func TestLinesAreSelfContained(t *testing.T) {
 		}
 		if line["event"] != c.event || line["level"] != c.level {
 			t.Errorf("event %v level %v, want %s %s", line["event"], line["level"], c.event, c.level)
+		}
+		// One line, one count, of the same event and for the same reason.
+		if len(counted) != 1 || counted[0].Event != c.event || c.event != "upstream.selected" && line["cause"] != nil && line["cause"] != string(counted[0].Cause) {
+			t.Errorf("%s is counted as %+v", c.event, counted)
 		}
 		for _, key := range append(strings.Fields(c.fields), "time", "message") {
 			if v, ok := line[key]; !ok || v == "" {

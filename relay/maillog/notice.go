@@ -44,6 +44,7 @@ func (l *Log) notice(n Notice) {
 // than they should; f is what is in their way, nil if the route is well. It is
 // told once until it gets better.
 func (l *Log) QueueAge(route string, f *explain.Failure, oldest time.Duration, waiting int) {
+	l.countFailure("queue.age", f)
 	e := l.z.Warn().Str("event", "queue.age").Str("route", route)
 	if f != nil {
 		l.failure(e, f)
@@ -56,6 +57,7 @@ func (l *Log) QueueAge(route string, f *explain.Failure, oldest time.Duration, w
 // NoticeSent tells that notices were given to the operator, by these ways:
 // "webhook", "command".
 func (l *Log) NoticeSent(by []string, events, omitted int) {
+	l.count(Count{Event: "notice.sent"})
 	e := l.z.Info().Str("event", "notice.sent").Strs("by", by).Int("events", events)
 	if omitted > 0 {
 		e.Int("omitted", omitted)
@@ -66,6 +68,7 @@ func (l *Log) NoticeSent(by []string, events, omitted int) {
 // NoticeFailed tells that a way to give notices did not work. again is whether
 // its events are kept for the next one; err must have no secret in it.
 func (l *Log) NoticeFailed(by string, err error, again bool) {
+	l.count(Count{Event: "notice.failed"})
 	message := "could not send a notice by " + by
 	if again {
 		message += "; its events will be in the next one"

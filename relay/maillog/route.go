@@ -14,6 +14,7 @@ import (
 type Started struct {
 	Version  string
 	SMTP     []string // addresses that take mail
+	HTTP     string   // the address of the status page; "" without one
 	StateDir string
 	Maildir  string // of the sandbox; "" without one
 	Mode     string
@@ -24,6 +25,9 @@ type Started struct {
 func (l *Log) Started(s Started) {
 	e := l.z.Info().Str("event", "relay.started").Str("version", s.Version).
 		Strs("smtp", s.SMTP).Str("state_dir", s.StateDir).Str("mode", s.Mode).Strs("upstreams", s.Routes)
+	if s.HTTP != "" {
+		e.Str("http", s.HTTP)
+	}
 	if s.Maildir != "" {
 		e.Str("maildir", s.Maildir)
 	}
@@ -62,6 +66,7 @@ func (l *Log) Warning(where, text string) {
 // Selected tells which way in is used from now on, and why those that are
 // preferred were left.
 func (l *Log) Selected(route string, chosen explain.Candidate, left []*explain.Failure) {
+	l.count(Count{Event: "upstream.selected", Candidate: chosen})
 	level := zerolog.InfoLevel
 	if len(left) > 0 {
 		level = zerolog.WarnLevel
@@ -91,6 +96,7 @@ func (l *Log) RouteHeld(route string, f *explain.Failure, next time.Time, waitin
 }
 
 func (l *Log) trouble(event string, level zerolog.Level, route string, f *explain.Failure, next time.Time, waiting int) {
+	l.countFailure(event, f)
 	e := l.z.WithLevel(level).Str("event", event).Str("route", route)
 	l.failure(e, f)
 	if len(f.Candidates) > 0 {
@@ -102,6 +108,7 @@ func (l *Log) trouble(event string, level zerolog.Level, route string, f *explai
 // Limited tells that the smart host bears fewer connections than were open;
 // slots are how many are used from now on.
 func (l *Log) Limited(route string, f *explain.Failure, slots int) {
+	l.countFailure("upstream.limited", f)
 	e := l.z.Info().Str("event", "upstream.limited").Str("route", route)
 	l.failure(e, f).Int("connections", slots).
 		Msg(fmt.Sprintf("using at most %d connections: %s", slots, l.explain(f).Title))
@@ -109,6 +116,7 @@ func (l *Log) Limited(route string, f *explain.Failure, slots int) {
 
 // Recovered tells that a route works again.
 func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration, waiting int) {
+	l.count(Count{Event: "upstream.recovered", Cause: over.Cause})
 	l.z.Info().Str("event", "upstream.recovered").Str("route", route).Str("cause", string(over.Cause)).
 		Int64("elapsed_ms", after.Milliseconds()).Int("waiting", waiting).
 		Msg(fmt.Sprintf("mail flows again after %s", after.Round(time.Second)))
@@ -137,6 +145,7 @@ func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took ti
 
 // SpoolFull tells that no mail can be taken until there is room.
 func (l *Log) SpoolFull(f *explain.Failure) {
+	l.countFailure("spool.full", f)
 	l.failure(l.z.Error().Str("event", "spool.full"), f).Msg(l.explain(f).Title)
 	l.notice(Notice{Event: "spool.full", Failure: f})
 }
@@ -148,6 +157,7 @@ func (l *Log) SpoolFree() {
 
 // SpoolTrouble tells that the spool could not do something; nothing was lost.
 func (l *Log) SpoolTrouble(what string, err error) {
+	l.count(Count{Event: "spool.trouble"})
 	l.z.Error().Str("event", "spool.trouble").Str("error", err.Error()).
 		Str("fix", "Look at the disk: is it full, read-only or failing?").
 		Msg("could not " + what)

@@ -1,0 +1,46 @@
+package maillog
+
+import (
+	"time"
+
+	"kurir/upstream/explain"
+)
+
+// A Count is what is counted of one line of the log. There are only so many
+// different ones: nothing in it comes from an app or a server.
+type Count struct {
+	Event     string
+	Cause     explain.Cause     // "" where nothing failed
+	Stage     explain.Stage     // "" where it is of no session
+	Candidate explain.Candidate // its Host is "" where there was none
+	Elapsed   time.Duration     // of delivery.sent: how long the delivery took
+}
+
+// A Meter counts lines of the log.
+type Meter interface {
+	// Count must not block.
+	Count(c Count)
+}
+
+// Metering is the same log, which also counts each event of mail, of routes
+// and of the spool, where its line is written and whatever the level is.
+func (l *Log) Metering(m Meter) *Log {
+	also := *l
+	also.meter = m
+	return &also
+}
+
+func (l *Log) count(c Count) {
+	if l.meter != nil {
+		l.meter.Count(c)
+	}
+}
+
+// countFailure counts an event that f, which may be nil, is the reason for.
+func (l *Log) countFailure(event string, f *explain.Failure) {
+	c := Count{Event: event}
+	if f != nil {
+		c.Cause, c.Stage, c.Candidate = f.Cause, f.Stage, f.Candidate
+	}
+	l.count(c)
+}
