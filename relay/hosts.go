@@ -59,7 +59,7 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: "yes"}}
 		}
 		if r.o.Log.Debug() {
-			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Candidate, l.Sent, l.Text) }
+			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Message, l.Candidate, l.Sent, l.Text) }
 		}
 		if source, ok := o.Token.(*token.Source); ok {
 			hosts.tokens = append(hosts.tokens, account{o.Username, source})

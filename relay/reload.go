@@ -77,6 +77,7 @@ func onlyByRestart(before, now *config.Config) []string {
 	differs(before.Log.Level != now.Log.Level, "log.level")
 	differs(before.Log.Language != now.Log.Language, "log.language")
 	differs(before.Log.Format != now.Log.Format, "log.format")
+	differs(before.Log.Subject != now.Log.Subject, "log.subject")
 	return keys
 }
 

@@ -108,8 +108,13 @@ func (s *session) fact(name, value string) {
 
 // describe says what went wrong at the present stage; failure explains it too.
 func (s *session) describe(r *explain.Reply, err error) explain.Failure {
+	var said []string
+	if s.wire != nil {
+		said = s.wire.script.end()
+	}
 	return explain.Failure{
-		Stage: s.stage, Candidate: s.candidate, Provider: s.provider,
+		Transcript: said,
+		Stage:      s.stage, Candidate: s.candidate, Provider: s.provider,
 		Reply: r, Err: err, Facts: append(slices.Clone(s.facts), s.known(r)...),
 	}
 }

@@ -182,9 +182,6 @@ func firstSet[T comparable](values ...T) T {
 func (o *Options) providerName() string { return o.provider.Name }
 
 func (o *Options) transcript(c explain.Candidate) *transcript {
-	if o.Transcript == nil {
-		return nil
-	}
 	return &transcript{to: o.Transcript, session: o.sessions.Add(1), candidate: c}
 }
 

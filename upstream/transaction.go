@@ -39,6 +39,7 @@ type transaction struct {
 // our side.
 func (s *session) deliver(ctx context.Context, m *envelope.Message, to []envelope.Recipient) (*explain.Receipt, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.wire.conn.Close() })
+	s.wire.script.begin(m.ID)
 	t := &transaction{session: s, m: m, to: to}
 	receipt, err := t.run()
 	s.transactions++
@@ -286,6 +287,9 @@ func (t *transaction) rcptReply(to envelope.Recipient) error {
 	} else {
 		f := t.describe(r, nil)
 		f.Recipient = to.To
+		if len(t.refused) > 0 { // the first has it
+			f.Transcript = nil
+		}
 		t.refused = append(t.refused, explain.Explain(f))
 	}
 	return nil

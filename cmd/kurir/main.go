@@ -62,7 +62,7 @@ usage:
   kurir sendmail [-t] [-i] [-f FROM] [-F NAME] [TO…]
                                 hand in a message as other programs do; also under
                                 the name sendmail, with the options of that
-  kurir why [--json] ID | MESSAGE-ID | ADDRESS
+  kurir why [--json] [--verbose] ID | MESSAGE-ID | ADDRESS
                                 the whole story of a message, from history
   kurir status                  how the relay is doing; [--json] here and with queue
   kurir reload                  read the configuration again, as SIGHUP does

@@ -31,6 +31,7 @@ type clerk struct {
 	name           string // of the command, for what is said about its use
 	stdout, stderr io.Writer
 	asJSON, all    bool
+	verbose        bool
 	limit          int
 	filter         control.Filter
 	ids            []spool.ID

@@ -81,7 +81,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	relay := &relayProgram{scene: newScene(), command: append([]string{"kurir", "serve"}, args...), dir: ts.MkAbs(".")}
 	relay.environ = append(relay.environ, "KURIR_CONTROL_HTTP=127.0.0.1:0")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TMP", "SYSTEMROOT", "KURIR_LISTEN_SMTP", "KURIR_STATE_DIR", "KURIR_DELIVERY_MODE", "KURIR_LOG_FORMAT"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TMP", "SYSTEMROOT", "KURIR_LISTEN_SMTP", "KURIR_STATE_DIR", "KURIR_DELIVERY_MODE", "KURIR_LOG_FORMAT", "KURIR_LOG_SUBJECT"} {
 		if v := ts.Getenv(name); v != "" {
 			relay.environ = append(relay.environ, name+"="+v)
 		}

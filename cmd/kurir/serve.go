@@ -53,7 +53,10 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	o := relay.Options{
 		Config:  c,
 		Version: version(),
-		Log:     maillog.New(stderr, maillog.Options{Level: c.Log.Level, Format: c.Log.Format, Language: explain.Language(c.Log.Language)}),
+		Log: maillog.New(stderr, maillog.Options{
+			Level: c.Log.Level, Format: c.Log.Format, Language: explain.Language(c.Log.Language),
+			Subject: c.Log.Subject, Priority: isJournal(stderr),
+		}),
 	}
 	if o.Listeners, err = passedListeners(); err != nil {
 		return complain(stderr, exitConfig, err)

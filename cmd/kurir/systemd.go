@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -78,4 +79,15 @@ func keepWatched(ctx context.Context, r *relay.Relay) {
 		case <-tick.C:
 		}
 	}
+}
+
+// isJournal tells whether w goes to the journal of systemd, which reads a
+// priority at the start of a line (sd-daemon(3)).
+func isJournal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && os.Getenv("JOURNAL_STREAM") != "" && os.Getenv("JOURNAL_STREAM") == deviceAndInode(info)
 }

@@ -36,6 +36,7 @@ func whyCommand(args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	path := flags.String("config", "", "the configuration `FILE`")
 	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
+	flags.BoolVar(&c.verbose, "verbose", false, "with what was said in attempts that failed")
 	var text string
 	for {
 		if err := flags.Parse(args); err != nil {
@@ -207,6 +208,12 @@ func (c *clerk) row(label, text string) {
 // printEvent tells one thing that happened.
 func (c *clerk) printEvent(r history.Record) {
 	what := r.Message
+	if len(r.Transcript) > 0 {
+		if c.verbose {
+			c.printTranscript(r)
+		}
+		return
+	}
 	switch r.Event {
 	case "message.accepted":
 		what = "accepted from " + cmp.Or(r.Client, "an app")
@@ -232,4 +239,13 @@ func (c *clerk) printEvent(r history.Record) {
 	if !r.Next.IsZero() {
 		c.row("next", "tried again at "+moment(r.Next))
 	}
+}
+
+// printTranscript shows what was said in an attempt.
+func (c *clerk) printTranscript(r history.Record) {
+	fmt.Fprintf(c.stdout, "\n  attempt %d at %s %s, without login and content:\n", r.Attempt, r.Upstream, r.TLS)
+	for _, line := range r.Transcript {
+		fmt.Fprintln(c.stdout, "    "+explain.Printable(line))
+	}
+	fmt.Fprintln(c.stdout)
 }

@@ -204,6 +204,9 @@ type Log struct {
 	// Language is that of explanations, in the log and in replies to apps:
 	// "en" or "id".
 	Language string `toml:"language"`
+
+	// Subject has the log and history tell the subject of each message.
+	Subject bool `toml:"subject"`
 }
 
 const (

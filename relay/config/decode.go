@@ -225,6 +225,17 @@ func (l *loader) assign(k key, value any) {
 		default:
 			l.fault(k, "is "+kind(value)+", not a whole number", l.write(k, example(k)))
 		}
+	case *bool:
+		if yes, ok := value.(bool); ok {
+			*target = yes
+			return
+		}
+		yes, known := yesOrNo[strings.ToLower(fmt.Sprint(value))]
+		instead := l.write(k, yes)
+		if !known {
+			instead = fmt.Sprintf("%s or %s", l.write(k, true), l.assignment(k, false))
+		}
+		l.fault(k, "is "+kind(value)+", not true or false", instead)
 	case *Size:
 		if number, ok := value.(int64); ok && number >= 0 {
 			*target = Size(number)
@@ -261,6 +272,12 @@ func (l *loader) assign(k key, value any) {
 	case *Aliases:
 		l.assignAliases(k, target, value)
 	}
+}
+
+// yesOrNo are the words and numbers for true and false.
+var yesOrNo = map[string]bool{
+	"true": true, "yes": true, "on": true, "1": true,
+	"false": false, "no": false, "off": false, "0": false,
 }
 
 // assignParsed is assign for what is text in the file.

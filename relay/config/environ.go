@@ -102,6 +102,12 @@ func (l *loader) override(k key, variable, value string) {
 			return
 		}
 		l.assign(k, value)
+	case *bool:
+		if yes, known := yesOrNo[strings.ToLower(strings.TrimSpace(value))]; known {
+			l.assign(k, yes)
+			return
+		}
+		l.assign(k, value)
 	case *[]string:
 		list := []any{}
 		for _, element := range splitList(value) {

@@ -42,6 +42,7 @@ type Record struct {
 	ElapsedMS   int64     `json:"elapsed_ms,omitempty"`
 	Subject     string    `json:"subject,omitempty"`
 	Message     string    `json:"message,omitempty"`
+	Transcript  []string  `json:"transcript,omitempty"` // of an attempt that failed, without credentials and content
 }
 
 // Options of a Writer.

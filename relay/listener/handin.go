@@ -39,7 +39,7 @@ func (s *Server) HandIn(ctx context.Context, env envelope.Envelope, client strin
 		draft.Close()
 		return s.notHandedIn(env, client, err)
 	}
-	draft.MessageID = w.Header().MessageID
+	draft.MessageID, draft.Subject = w.Header().MessageID, w.Header().Subject
 	return submit(ctx, draft)
 }
 

@@ -98,7 +98,7 @@ func (s *session) Data(io.Reader) error {
 		s.server.log.lost(c.client, err)
 	}
 	ours = false
-	draft.MessageID = w.Header().MessageID
+	draft.MessageID, draft.Subject = w.Header().MessageID, w.Header().Subject
 	return s.answer(s.server.opts.Submit(s.server.ctx, draft))
 }
 

@@ -1,7 +1,10 @@
 package maillog
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"time"
 
 	"kurir/upstream/envelope"
@@ -13,7 +16,21 @@ import (
 // Accepted tells that an app got its 250.
 func (l *Log) Accepted(m Mail) {
 	l.count(Count{Event: "message.accepted"})
-	m.fields(l.z.Info().Str("event", "message.accepted")).Msg("accepted from " + m.Client)
+	e := m.fields(l.z.Info().Str("event", "message.accepted"))
+	l.about(e, m).Msg("accepted from " + m.Client)
+}
+
+// about tells the subject, if that is wanted.
+func (l *Log) about(e *zerolog.Event, m Mail) *zerolog.Event {
+	if !l.subject || m.Subject == "" {
+		return e
+	}
+	words := mime.WordDecoder{CharsetReader: func(string, io.Reader) (io.Reader, error) { return nil, errors.ErrUnsupported }}
+	text, err := words.DecodeHeader(m.Subject)
+	if err != nil { // a charset that we do not read
+		text = m.Subject
+	}
+	return e.Str("subject", text)
 }
 
 // Refused tells that an app's message was not taken. code and enhanced are
@@ -21,8 +38,9 @@ func (l *Log) Accepted(m Mail) {
 func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
 	l.countFailure("message.refused", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
-	where(e, f)
+	where(l.about(e, m), f)
 	l.words(e, f, code, enhanced).Msg("refused: " + l.explain(f).Title)
+	l.said(m, f)
 }
 
 // Sent tells that the smart host took the message, with its words as proof.
@@ -57,6 +75,23 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 	l.countFailure(event, f)
 	e := m.fields(l.z.WithLevel(level).Str("event", event))
 	l.failure(e, f).Time("next", next).Msg(l.explain(f).Title)
+	l.said(m, f)
+}
+
+// said keeps what was said in the attempt that f ended, in history alone: for
+// the log it is too long.
+func (l *Log) said(m Mail, f *explain.Failure) {
+	if m.Attempt == 0 {
+		return
+	}
+	for _, one := range append([]*explain.Failure{f}, f.Candidates...) {
+		if len(one.Transcript) == 0 {
+			continue
+		}
+		e := l.history.Log().Str("event", "delivery.transcript").Str("id", m.ID).Int("attempt", m.Attempt)
+		way(e, one.Candidate)
+		e.Strs("transcript", one.Transcript).Send()
+	}
 }
 
 // Failed tells that recipients will not get the message: it was refused for
@@ -65,6 +100,7 @@ func (l *Log) Failed(m Mail, f *explain.Failure) {
 	l.countFailure("delivery.failed", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(l.explain(f).Title)
+	l.said(m, f)
 	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f})
 }
 
@@ -74,6 +110,7 @@ func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 	l.countFailure("delivery.failed", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
 	l.failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
+	l.said(m, f)
 	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: age})
 }
 

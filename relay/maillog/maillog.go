@@ -18,6 +18,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,41 +33,58 @@ type Options struct {
 	Format string // "json", "console", or "auto": console on a terminal
 
 	Language explain.Language // of explanations; "" = English
+
+	// Subject has each message's subject told, which is its own affair.
+	Subject bool
+
+	// Priority puts the priority of each line before it, as the journal of
+	// systemd reads it (sd-daemon(3)). It goes with lines of JSON.
+	Priority bool
 }
 
 // A Log writes mail events. Its methods may be called from any goroutine.
 type Log struct {
 	z        zerolog.Logger
-	out      io.Writer
+	out      zerolog.LevelWriter
 	level    zerolog.Level
 	language explain.Language
-	tell     func(Notice) // may be nil
-	meter    Meter        // may be nil
+	subject  bool
+	tell     func(Notice)   // may be nil
+	meter    Meter          // may be nil
+	history  zerolog.Logger // for what is too long for the log
 }
 
 // New makes a log that writes to w.
 func New(w io.Writer, o Options) *Log {
-	if o.Format == "console" || o.Format == "auto" && isTerminal(w) {
-		w = console(w)
+	var out zerolog.LevelWriter = zerolog.LevelWriterAdapter{Writer: w}
+	switch {
+	case o.Format == "console" || o.Format == "auto" && isTerminal(w):
+		out = zerolog.LevelWriterAdapter{Writer: console(w)}
+	case o.Priority:
+		out = journal{w}
 	}
 	level, err := zerolog.ParseLevel(o.Level)
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
-	return &Log{z: zerolog.New(w).Level(level).Hook(clock{}), out: w, level: level, language: o.Language}
+	return &Log{
+		z: zerolog.New(out).Level(level).Hook(clock{}), out: out, level: level,
+		language: o.Language, subject: o.Subject, history: zerolog.Nop(),
+	}
 }
 
 // Keeping is the same log, which also writes each line about a message or a
 // route to history, whatever the level is.
 func (l *Log) Keeping(history io.Writer) *Log {
 	also := *l
+	also.history = zerolog.New(history).Hook(clock{})
 	also.z = zerolog.New(keeper{out: l.out, level: l.level, history: history}).Level(min(l.level, zerolog.InfoLevel)).Hook(clock{})
 	return &also
 }
 
 // A keeper writes lines to the log and to history.
 type keeper struct {
-	out     io.Writer
+	out     zerolog.LevelWriter
 	level   zerolog.Level
 	history io.Writer
 }
@@ -80,7 +98,22 @@ func (k keeper) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	if level < k.level {
 		return len(line), nil
 	}
-	return k.out.Write(line)
+	return k.out.WriteLevel(level, line)
+}
+
+// A journal gives each line its priority, so that journalctl -p finds it.
+type journal struct{ io.Writer }
+
+// priorities are those of syslog(3).
+var priorities = map[zerolog.Level]string{
+	zerolog.DebugLevel: "<7>", zerolog.InfoLevel: "<6>", zerolog.WarnLevel: "<4>", zerolog.ErrorLevel: "<3>",
+}
+
+func (j journal) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	if _, err := j.Write(slices.Concat([]byte(priorities[level]), line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // isHistory tells whether a line is about messages or a route: zerolog has put
@@ -112,10 +145,16 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// console shows the same lines to a person at a terminal.
+// console shows the same lines to a person at a terminal, in colours only
+// there, and without what a server would have the terminal do.
 func console(w io.Writer) io.Writer {
 	return zerolog.ConsoleWriter{
-		Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "",
+		Out: w, TimeFormat: time.TimeOnly,
+		NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(w),
+		FormatMessage: func(text any) string {
+			said, _ := text.(string)
+			return explain.Printable(said)
+		},
 		FieldsOrder: []string{"event", "id", "from", "to", "upstream", "stage", "cause", "reply", "explanation", "fix"},
 	}
 }
@@ -123,6 +162,7 @@ func console(w io.Writer) io.Writer {
 // Mail is what the log tells of a message.
 type Mail struct {
 	ID, MessageID string
+	Subject       string // as it stands in the header
 	From          envelope.Path
 	To            []envelope.Recipient
 	Size          int64

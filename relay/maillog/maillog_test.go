@@ -151,9 +151,96 @@ func TestLevels(t *testing.T) {
 		var out bytes.Buffer
 		l := maillog.New(&out, maillog.Options{Level: level, Format: "json"})
 		l.Accepted(mail)
-		l.Transcript(1, failed("").Candidate, true, "EHLO x")
+		l.Transcript(1, mail.ID, failed("").Candidate, true, "EHLO x")
 		if n := strings.Count(out.String(), "\n"); n != want || l.Debug() != (level == "debug") {
 			t.Errorf("level %s: %d lines, want %d", level, n, want)
+		}
+	}
+}
+
+// What was said in an attempt is kept in history and not in the log, with the
+// ID of its message; where nothing was tried, nothing was said.
+func TestTranscriptsAreHistory(t *testing.T) {
+	var out, kept bytes.Buffer
+	l := maillog.New(&out, maillog.Options{Level: "info", Format: "json"}).Keeping(&kept)
+	f := failed(explain.ConnectRefused)
+	other := failed(explain.ConnectTimeout)
+	other.Transcript = []string{"S: 220 hello", "C: EHLO x"}
+	f.Candidates = []*explain.Failure{failed(explain.ConnectRefused), other}
+	m := mail
+	m.Attempt = 0
+	l.Refused(m, f, 451, explain.EnhancedCode{4, 4, 0})
+	if strings.Contains(kept.String(), "transcript") {
+		t.Errorf("nothing was tried, but history has %s", kept.String())
+	}
+	m.Attempt = 2
+	for name, tell := range map[string]func(){
+		"refused":  func() { l.Refused(m, f, 451, explain.EnhancedCode{4, 4, 0}) },
+		"deferred": func() { l.Deferred(m, f, time.Now()) },
+		"failed":   func() { l.Failed(m, f) },
+		"given up": func() { l.GivenUp(m, f, time.Hour) },
+	} {
+		kept.Reset()
+		tell()
+		lines := strings.Split(strings.TrimSpace(kept.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[1], `"event":"delivery.transcript","id":"`+mail.ID+`","attempt":2`) ||
+			!strings.Contains(lines[1], `"transcript":["S: 220 hello","C: EHLO x"]`) || !strings.Contains(lines[1], `"time":"`) {
+			t.Errorf("%s: history has %q", name, lines)
+		}
+	}
+	if strings.Contains(out.String(), "EHLO") {
+		t.Errorf("the log has %s", out.String())
+	}
+}
+
+// The journal of systemd finds lines by their priority, and each is JSON behind
+// that; history has the line alone.
+func TestPriorities(t *testing.T) {
+	var out, kept bytes.Buffer
+	l := maillog.New(&out, maillog.Options{Level: "debug", Format: "auto", Priority: true}).Keeping(&kept)
+	l.Transcript(1, "", failed("").Candidate, true, "EHLO x")
+	l.Accepted(mail)
+	l.Warning("a", "b")
+	l.RouteHeld("x", failed(explain.AuthRejected), time.Now(), 3)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i, want := range []string{"<7>", "<6>", "<4>", "<3>"} {
+		if text, ok := strings.CutPrefix(lines[i], want); !ok || !json.Valid([]byte(text)) {
+			t.Errorf("%q, want priority %s", lines[i], want)
+		}
+	}
+	if !strings.HasPrefix(kept.String(), "{") || strings.Contains(kept.String(), "\n<") || strings.Count(kept.String(), "\n") != 2 {
+		t.Errorf("history has %q", kept.String())
+	}
+}
+
+// Whoever reads the log as a person in a file or a pipe gets no codes for a
+// terminal, whether they are ours or a server's.
+func TestNoEscapeCodes(t *testing.T) {
+	var out bytes.Buffer
+	l := maillog.New(&out, maillog.Options{Level: "debug", Format: "console"})
+	l.RouteHeld("x\x1b[2J", failed(explain.AuthRejected), time.Now(), 3)
+	l.Transcript(1, "\x1b[2J", failed("").Candidate, false, "220 \x1b]0;title\x07\u009b2J")
+	for _, c := range out.String() {
+		if c < ' ' && c != '\n' || c >= 0x7f && c < 0xa0 {
+			t.Fatalf("%q", out.String())
+		}
+	}
+}
+
+// A subject is told only where that was asked for, in letters.
+func TestSubject(t *testing.T) {
+	m := mail
+	m.Subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?="
+	for wanted, want := range map[bool]string{false: "", true: "Grüße"} {
+		var out bytes.Buffer
+		l := maillog.New(&out, maillog.Options{Level: "info", Format: "json", Subject: wanted})
+		l.Accepted(m)
+		l.Refused(m, failed(explain.ConnectRefused), 451, explain.EnhancedCode{4, 4, 0})
+		for line := range strings.Lines(out.String()) {
+			var told struct{ Subject string }
+			if err := json.Unmarshal([]byte(line), &told); err != nil || told.Subject != want {
+				t.Errorf("wanted %t: %v: %s", wanted, err, line)
+			}
 		}
 	}
 }

@@ -163,13 +163,17 @@ func (l *Log) SpoolTrouble(what string, err error) {
 		Msg("could not " + what)
 }
 
-// Transcript writes one line of a session with the smart host, at debug level.
-func (l *Log) Transcript(session uint64, c explain.Candidate, sent bool, text string) {
+// Transcript writes one line of a session with the smart host, at debug level;
+// id is of the message that is under way, "" if none is.
+func (l *Log) Transcript(session uint64, id string, c explain.Candidate, sent bool, text string) {
 	e := l.z.Debug()
 	if e == nil {
 		return
 	}
 	way(e.Str("event", "transcript").Uint64("session", session), c)
+	if id != "" {
+		e.Str("id", id)
+	}
 	direction := "S: "
 	if sent {
 		direction = "C: "

@@ -239,6 +239,6 @@ func newItem(d *spool.Draft) *item {
 func mailOfDraft(d *spool.Draft) maillog.Mail {
 	m := d.Message()
 	return maillog.Mail{
-		ID: m.ID, MessageID: d.MessageID, From: m.From, To: m.To, Size: m.Size, Client: d.Client(),
+		ID: m.ID, MessageID: d.MessageID, Subject: d.Subject, From: m.From, To: m.To, Size: m.Size, Client: d.Client(),
 	}
 }

@@ -24,6 +24,9 @@ type Draft struct {
 	// owner sets it before Commit.
 	MessageID string
 
+	// Subject is the Subject field, for the log; it is not stored apart.
+	Subject string
+
 	// Sending is the attempt that has come to its dot without an end that is
 	// known, 0 if there is none: a Commit is then a Spool.Sending as well.
 	Sending int

@@ -125,6 +125,10 @@ type Failure struct {
 	Facts     []Fact        // what was observed: issuer, names in the certificate, AUTH offered
 	Err       error         // the *net.OpError or TLS error underneath, if any
 
+	// Transcript is how the session ended: its last lines, each behind "C: " or
+	// "S: ", without credentials and content. It is nil where nothing was said.
+	Transcript []string
+
 	// Candidates are the failures of each way in, in the order of trying,
 	// when none of them worked and this failure speaks for all.
 	Candidates []*Failure

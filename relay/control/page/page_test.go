@@ -132,7 +132,7 @@ func trouble() *relay {
 			Time: now, Event: "delivery.held", ID: id.String(), MessageID: hostile, From: "secret@example.org" + hostile, To: []string{hostile, "secret@example.org"},
 			Client: hostile, Upstream: hostile, TLS: hostile, Stage: hostile, Cause: hostile, Reply: hostile, Explanation: hostile, Fix: hostile,
 			Subject: "secret@example.org" + hostile, Attempt: 2, Next: now, ElapsedMS: 12, Size: 100,
-		}},
+		}, {Time: now, Event: "delivery.transcript", ID: id.String(), Attempt: 2, Upstream: hostile, TLS: hostile, Transcript: []string{"S: 550 " + hostile}}},
 	}
 }
 

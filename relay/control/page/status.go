@@ -196,9 +196,11 @@ func (s *Server) mail(r history.Record) mailView {
 	return v
 }
 
-// isMail tells whether a record is of a message, or of one that was refused
-// before it had an ID; the others are of routes.
-func isMail(r history.Record) bool { return r.ID != "" || strings.HasPrefix(r.Event, "message.") }
+// isMail tells whether a record says what became of a message, or of one that
+// was refused before it had an ID; the others are of routes.
+func isMail(r history.Record) bool {
+	return len(r.Transcript) == 0 && (r.ID != "" || strings.HasPrefix(r.Event, "message."))
+}
 
 // waiting are the oldest messages that wait.
 func (s *Server) waiting() (all []control.Message, err error) {
