@@ -85,6 +85,7 @@ type event struct {
 	TLS        string
 	Stage      string
 	Cause      string
+	Fix        string
 	ElapsedMS  int64    `json:"elapsed_ms"`
 	SMTP       []string `json:"smtp"`
 	HTTP       string
