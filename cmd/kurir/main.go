@@ -65,6 +65,7 @@ usage:
   kurir why [--json] [--verbose] ID | MESSAGE-ID | ADDRESS
                                 the whole story of a message, from history
   kurir status                  how the relay is doing; [--json] here and with queue
+  kurir bundle                  print a support file, without secrets and addresses
   kurir reload                  read the configuration again, as SIGHUP does
   kurir version                 print the version
 
@@ -92,6 +93,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return initConfig(args, os.Stdin, stdout, stderr)
 	case "check":
 		return checkCommand(args, stdout, stderr)
+	case "bundle":
+		return bundleCommand(args, stdout, stderr)
 	case "login":
 		return loginCommand(args, os.Stdin, stdout, stderr)
 	case "queue":

@@ -250,18 +250,29 @@ func (c *clerk) choice() control.Choice {
 
 func (c *clerk) retry(ctx context.Context) int {
 	c.filter.Failed = c.all // what waits is tried anyway, and at once with flush
-	done, err := c.client.Retry(ctx, c.choice())
+	done, err := c.client.Retry(ctx, c.choice(), c.progress("tried"))
 	return c.done(done, err, "tried now")
 }
 
 func (c *clerk) drop(ctx context.Context) int {
-	done, err := c.client.Drop(ctx, c.choice())
+	done, err := c.client.Drop(ctx, c.choice(), c.progress("dropped"))
 	return c.done(done, err, "dropped")
 }
 
 func (c *clerk) flush(ctx context.Context) int {
 	done, err := c.client.Flush(ctx)
 	return c.done(done, err, "tried now")
+}
+
+// progress shows who waits at a terminal how far long work is.
+func (c *clerk) progress(what string) func(control.Done) {
+	f, ok := c.stderr.(*os.File)
+	if !ok || !isTerminal(f) {
+		return func(control.Done) {}
+	}
+	return func(done control.Done) {
+		fmt.Fprintf(f, "\r%s %s so far…\r", count(done.Messages), what)
+	}
 }
 
 // done says what was done. It is a failure if that is not all.

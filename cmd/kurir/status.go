@@ -16,21 +16,32 @@ func statusCommand(args []string, stdout, stderr io.Writer) int {
 }
 
 func (c *clerk) status(ctx context.Context) int {
-	status, err := c.client.Status(ctx)
-	if errors.Is(err, control.ErrNotRunning) {
-		desk, done, e := c.onFiles(err)
-		if e != nil {
-			return c.fail(e)
-		}
-		defer done()
-		status, err = desk.Status()
-	}
-	if err != nil {
+	status, err := c.askStatus(ctx)
+	switch {
+	case err != nil:
 		return c.fail(err)
-	}
-	if c.asJSON {
+	case c.asJSON:
 		return c.printJSON(status)
 	}
+	c.printStatus(status)
+	return exitOK
+}
+
+// askStatus asks the relay, or the files if none runs.
+func (c *clerk) askStatus(ctx context.Context) (control.Status, error) {
+	status, err := c.client.Status(ctx)
+	if !errors.Is(err, control.ErrNotRunning) {
+		return status, err
+	}
+	desk, done, err := c.onFiles(err)
+	if err != nil {
+		return status, err
+	}
+	defer done()
+	return desk.Status()
+}
+
+func (c *clerk) printStatus(status control.Status) {
 	if status.Running {
 		fmt.Fprintf(c.stdout, "Kurir %s runs since %s (process %d)\n", status.Version, moment(status.Started), status.PID)
 	}
@@ -64,5 +75,4 @@ func (c *clerk) status(ctx context.Context) int {
 		facts = append(facts, count(status.Failed)+" failed for good")
 	}
 	fmt.Fprintln(c.stdout, strings.Join(facts, ", "))
-	return exitOK
 }

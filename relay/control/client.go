@@ -100,14 +100,33 @@ func (c *Client) Flush(ctx context.Context) (Done, error) {
 	return ask[Done](ctx, c, http.MethodPost, "queue/flush", nil)
 }
 
-// Retry has messages tried now; those that have failed wait again.
-func (c *Client) Retry(ctx context.Context, choice Choice) (Done, error) {
-	return ask[Done](ctx, c, http.MethodPost, "queue/retry", choice)
+// Retry has messages tried now; those that have failed wait again. sofar hears
+// what is done, from time to time.
+func (c *Client) Retry(ctx context.Context, choice Choice, sofar func(Done)) (Done, error) {
+	return c.act(ctx, "queue/retry", choice, sofar)
 }
 
-// Drop removes messages for good.
-func (c *Client) Drop(ctx context.Context, choice Choice) (Done, error) {
-	return ask[Done](ctx, c, http.MethodPost, "queue/drop", choice)
+// Drop removes messages for good. sofar hears what is done, from time to time.
+func (c *Client) Drop(ctx context.Context, choice Choice, sofar func(Done)) (Done, error) {
+	return c.act(ctx, "queue/drop", choice, sofar)
+}
+
+func (c *Client) act(ctx context.Context, path string, choice Choice, sofar func(Done)) (done Done, err error) {
+	r, err := c.do(ctx, http.MethodPost, path, choice)
+	if err != nil {
+		return done, err
+	}
+	defer r.Close()
+	for lines := json.NewDecoder(r); ; {
+		var now Done
+		if err := lines.Decode(&now); err == io.EOF {
+			return done, nil
+		} else if err != nil {
+			return done, err
+		}
+		done = now
+		sofar(done)
+	}
 }
 
 // List gives the messages that fit, oldest first, as the relay sends them.

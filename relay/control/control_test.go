@@ -205,7 +205,7 @@ func TestRetryFailed(t *testing.T) {
 		t.Fatalf("story %+v, %v", story, err)
 	}
 	d.provider.fail(nil)
-	if done, err := d.Retry(t.Context(), control.Choice{All: true, Filter: control.Filter{Failed: true}}); err != nil || done.Messages != 1 {
+	if done, err := d.Retry(t.Context(), control.Choice{All: true, Filter: control.Filter{Failed: true}}, quiet); err != nil || done.Messages != 1 {
 		t.Errorf("retry: %+v, %v", done, err)
 	}
 	if got := <-d.provider.delivered; got != "Subject: you@example.org\r\n\r\nx\r\n" {
@@ -222,20 +222,36 @@ func TestRetryFailed(t *testing.T) {
 	}
 }
 
+func quiet(control.Done) {}
+
+// Who has much done hears how far it is, and of only so many errors.
+func TestProgress(t *testing.T) {
+	d := newDoor(t, refusal("5.7.8 no"))
+	ids := make([]spool.ID, 2500) // none of them is there
+	for i := range ids {
+		ids[i] = spool.ID(i + 1)
+	}
+	heard := 0
+	done, err := d.Drop(t.Context(), control.Choice{IDs: ids}, func(control.Done) { heard++ })
+	if err != nil || heard != 4 || done.Messages != 0 || len(done.Errors) != 21 {
+		t.Errorf("%v; heard %d times; %d errors", err, heard, len(done.Errors))
+	}
+}
+
 // Only what is named is dropped, and what is gone cannot be tried again. What
 // waits then can be seen in the files when the relay has ended.
 func TestDrop(t *testing.T) {
 	d := newDoor(t, refusal("5.7.8 no"))
 	first, second := d.submit(t, "a@example.org"), d.submit(t, "b@example.org")
 	d.until(t, control.Filter{Cause: "auth.rejected"}, 2) // no attempt is under way
-	if _, err := d.Drop(t.Context(), control.Choice{}); err == nil {
+	if _, err := d.Drop(t.Context(), control.Choice{}, quiet); err == nil {
 		t.Error("dropped without a word which")
 	}
-	done, err := d.Drop(t.Context(), control.Choice{IDs: []spool.ID{first}})
+	done, err := d.Drop(t.Context(), control.Choice{IDs: []spool.ID{first}}, quiet)
 	if err != nil || done.Messages != 1 || len(done.Errors) != 0 {
 		t.Errorf("drop: %+v, %v", done, err)
 	}
-	if done, err = d.Retry(t.Context(), control.Choice{IDs: []spool.ID{first}}); err != nil || done.Messages != 0 || len(done.Errors) != 1 {
+	if done, err = d.Retry(t.Context(), control.Choice{IDs: []spool.ID{first}}, quiet); err != nil || done.Messages != 0 || len(done.Errors) != 1 {
 		t.Errorf("retry of what is gone: %+v, %v", done, err)
 	}
 	d.close()

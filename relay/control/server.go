@@ -174,7 +174,7 @@ type Choice struct {
 	Filter Filter     `json:"filter"`
 }
 
-// Done is what came of it.
+// Done is what came of it, or has come so far.
 type Done struct {
 	Messages int      `json:"messages"`
 	Errors   []string `json:"errors,omitempty"` // of the others, at most some
@@ -187,7 +187,9 @@ const manyErrors = 20
 // walk through all of it.
 const atOnce = 1000
 
-// act does something to each message of a choice, and has the log tell.
+// act does something to each message of a choice, and has the log tell. It
+// answers with one JSON object a line: what is done so far, and at last all of
+// it. It stops when nobody waits for that any more.
 func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid int, id string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var c Choice
@@ -220,9 +222,16 @@ func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid i
 				c.IDs = append(c.IDs, m.ID)
 			}
 		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		out, flusher := json.NewEncoder(w), http.NewResponseController(w)
 		for ids := range slices.Chunk(c.IDs, atOnce) {
+			if r.Context().Err() != nil {
+				return
+			}
 			do(ids, told)
+			_ = out.Encode(done) // who asked has gone, if this fails
+			_ = flusher.Flush()
 		}
-		answer(w, done, nil)
+		_ = out.Encode(done)
 	}
 }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"kurir/relay"
+	"kurir/relay/config"
+	"kurir/relay/control"
+	"kurir/relay/history"
+)
+
+// How much of history goes into a support file.
+const (
+	bundleLooked = 10_000 // records that are looked at
+	bundleRoutes = 30     // of routes
+	bundleFailed = 60     // of failed attempts, with their transcripts
+)
+
+// bundleCommand is "kurir bundle": a file for whoever helps, with all that is
+// needed to understand a failure, and without secrets and addresses. What
+// cannot be had is told there, as it may be the trouble itself.
+func bundleCommand(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("kurir bundle", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	path := flags.String("config", "", "the configuration `FILE`")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "kurir bundle: %q is too much; it prints to its standard output: kurir bundle >support.txt\n", flags.Arg(0))
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	var text strings.Builder
+	b := &bundle{clerk: &clerk{name: "kurir bundle", stdout: &text, stderr: &text}}
+	b.about()
+	m, err := b.configuration(*path)
+	if err == nil {
+		b.client = control.NewClient(b.config.ControlSockets())
+		b.state(ctx)
+		b.past()
+	}
+	if _, err := io.WriteString(stdout, m.cover(text.String())); err != nil {
+		return complain(stderr, exitFailed, err)
+	}
+	fmt.Fprintln(stderr, "kurir bundle: secrets and addresses are masked; look through it all the same before you hand it on")
+	return exitOK
+}
+
+// A bundle is a support file that is being written.
+type bundle struct{ *clerk }
+
+func (b *bundle) heading(text string) { fmt.Fprintf(b.stdout, "\n== %s\n\n", text) }
+
+func (b *bundle) about() {
+	fmt.Fprintf(b.stdout, "Kurir support file of %s\n", time.Now().UTC().Format(time.RFC3339))
+	b.heading("Versions")
+	fmt.Fprintf(b.stdout, "kurir %s, %s, %s/%s, user %d\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, os.Getuid())
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		fmt.Fprintf(b.stdout, "kernel %s", release)
+	}
+	for _, file := range []string{"/run/systemd/system", "/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(file); err == nil {
+			fmt.Fprintln(b.stdout, "there is "+file)
+		}
+	}
+}
+
+// configuration tells what is set, and gives the mask for it. An error is
+// already told.
+func (b *bundle) configuration(path string) (*mask, error) {
+	b.heading("Configuration: what is not the default")
+	var err error
+	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
+		fmt.Fprintln(b.stdout, err)
+		return newMask(nil), err
+	}
+	fmt.Fprintf(b.stdout, "# from %q\n", b.config.File)
+	c := *b.config
+	c.Notify.Command = firstWord(c.Notify.Command)
+	c.Upstreams = slices.Clone(c.Upstreams)
+	for i := range c.Upstreams {
+		c.Upstreams[i].PasswordCommand = firstWord(c.Upstreams[i].PasswordCommand)
+	}
+	set, err := asTable(&c)
+	if err == nil {
+		defaults := config.Default()
+		var usual map[string]any
+		if usual, err = asTable(&defaults); err == nil {
+			leaveOut(set, usual)
+			err = toml.NewEncoder(b.stdout).Encode(set)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(b.stdout, err)
+	}
+	for _, w := range b.config.Warnings {
+		fmt.Fprintln(b.stdout, "# "+w.String())
+	}
+	return newMask(b.config), nil
+}
+
+// firstWord is a command without its arguments, which may be secrets.
+func firstWord(command string) string {
+	first, rest, _ := strings.Cut(strings.TrimSpace(command), " ")
+	if rest != "" {
+		first += " …"
+	}
+	return first
+}
+
+func asTable(c *config.Config) (table map[string]any, err error) {
+	text, err := toml.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	err = toml.Unmarshal(text, &table)
+	return table, err
+}
+
+// leaveOut takes out what is empty, and what is as usual.
+func leaveOut(set, usual map[string]any) {
+	maps.DeleteFunc(set, func(name string, value any) bool {
+		switch value := value.(type) {
+		case map[string]any:
+			inner, _ := usual[name].(map[string]any)
+			leaveOut(value, inner)
+			return len(value) == 0
+		case []map[string]any:
+			for _, table := range value {
+				leaveOut(table, nil)
+			}
+			return len(value) == 0
+		}
+		return fmt.Sprint(value) == fmt.Sprint(usual[name]) || usual == nil && slices.Contains([]string{"", "0", "[]", "false"}, fmt.Sprint(value))
+	})
+}
+
+// state tells how the relay is doing, and what waits or has failed and why.
+func (b *bundle) state(ctx context.Context) {
+	b.heading("State")
+	if status, err := b.askStatus(ctx); err != nil {
+		fmt.Fprintln(b.stdout, err)
+	} else {
+		status.HTTP = "" // it holds the token
+		b.printStatus(status)
+	}
+	for _, failed := range []bool{false, true} {
+		causes := make(map[string]int)
+		list := b.client.List(ctx, control.Filter{Failed: failed})
+		for m, err := range list {
+			if err != nil {
+				fmt.Fprintln(b.stdout, err)
+				break
+			}
+			causes[m.Cause]++
+		}
+		what := map[bool]string{false: "waiting", true: "failed"}[failed]
+		for _, cause := range slices.Sorted(maps.Keys(causes)) {
+			fmt.Fprintf(b.stdout, "%s: %d with cause %q\n", what, causes[cause], cause)
+		}
+	}
+}
+
+// past tells what happened to routes, and how attempts failed.
+func (b *bundle) past() {
+	records, err := history.NewReader(relay.HistoryDir(b.config)).Recent(bundleLooked)
+	if err != nil {
+		b.heading("History")
+		fmt.Fprintln(b.stdout, err)
+	}
+	var routes, failed []history.Record
+	for _, r := range records {
+		r.Subject = ""
+		switch {
+		case strings.HasPrefix(r.Event, "upstream."):
+			routes = append(routes, r)
+		case r.Cause != "" || len(r.Transcript) > 0:
+			failed = append(failed, r)
+		}
+	}
+	b.records("Routes, the newest first", routes, bundleRoutes)
+	b.records("Failures, the newest first", failed, bundleFailed)
+}
+
+// records prints the first records of a list.
+func (b *bundle) records(heading string, records []history.Record, most int) {
+	b.heading(heading)
+	for _, r := range records[:min(len(records), most)] {
+		transcript := r.Transcript
+		r.Transcript = nil
+		b.printJSON(r)
+		for _, said := range transcript {
+			fmt.Fprintf(b.stdout, "    %s\n", said)
+		}
+	}
+}
