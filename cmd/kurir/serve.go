@@ -121,6 +121,7 @@ func exitCodeOf(err error) int {
 // serveUntil runs a relay until ctx ends, and tells the service manager.
 func serveUntil(ctx context.Context, r *relay.Relay, stderr io.Writer) int {
 	notify("READY=1")
+	go settle()
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	watched, stop := context.WithCancel(ctx)
 	defer stop()

@@ -11,13 +11,14 @@
 package metrics
 
 import (
+	"bytes"
 	"net/http"
 	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"kurir/relay/maillog"
 	"kurir/relay/queue"
@@ -93,9 +94,16 @@ func (m *Meter) Answered(a queue.Answer, took time.Duration) {
 	m.answers.WithLabelValues(class).Observe(took.Seconds())
 }
 
-// Handler answers scrapes. What cannot be found out is left out of the answer.
+// Handler answers scrapes, in the text format that every Prometheus reads. What
+// cannot be found out is left out of the answer.
 func (m *Meter) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4,
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		families, _ := m.registry.Gather() // what it has is good, whatever else failed
+		var b bytes.Buffer
+		for _, f := range families {
+			_, _ = expfmt.MetricFamilyToText(&b, f)
+		}
+		w.Header().Set("Content-Type", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
+		_, _ = b.WriteTo(w) // who asked has gone, if this fails
 	})
 }
