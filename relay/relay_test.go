@@ -42,7 +42,7 @@ type house struct {
 }
 
 // settings are the defaults with a spool of the test's own and short times.
-func settings(t *testing.T, mode string) *config.Config {
+func settings(t testing.TB, mode string) *config.Config {
 	c := config.Default()
 	c.StateDir = t.TempDir()
 	c.Spool.Dir = filepath.Join(c.StateDir, "spool")

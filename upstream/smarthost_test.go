@@ -38,7 +38,7 @@ func options(s *sandbox.Server) upstream.Options {
 }
 
 // newHost runs a smart host for the length of a test.
-func newHost(t *testing.T, o upstream.Options) *upstream.SmartHost {
+func newHost(t testing.TB, o upstream.Options) *upstream.SmartHost {
 	t.Helper()
 	h, err := upstream.New(o)
 	if err != nil {
