@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -81,7 +82,10 @@ func listenAt(e config.Endpoint) (net.Listener, error) {
 	if e.Network == "unix" {
 		return listenUnix(e.Address)
 	}
-	return net.Listen(e.Network, e.Address)
+	// Who is silent for too long is sent away anyway, so that four system calls
+	// a connection for TCP keep-alive would be for nothing.
+	open := net.ListenConfig{KeepAlive: -1}
+	return open.Listen(context.Background(), e.Network, e.Address)
 }
 
 // passedPorts are listeners that a service manager has opened. They are what
