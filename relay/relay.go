@@ -327,6 +327,9 @@ func (r *Relay) tellStart() {
 	if r.recovery.Ephemeral != "" && c.Delivery.Mode != string(queue.Direct) && r.o.Sandbox == nil {
 		log.Warning(c.Spool.Dir, fmt.Sprintf("the spool is on %s, which does not outlive a restart of the machine or container; put it on a disk or volume, or use delivery.mode = \"direct\"", r.recovery.Ephemeral))
 	}
+	if !spool.FlushesNames && c.Delivery.Mode != string(queue.Direct) && r.o.Sandbox == nil {
+		log.Warning(c.Spool.Dir, "this system cannot flush the names of files: a power cut can take mail that was accepted in the moments before it; have a UPS, or use delivery.mode = \"direct\"")
+	}
 	s := maillog.Started{
 		Version: r.o.Version, StateDir: c.StateDir, Maildir: r.o.Maildir, Mode: c.Delivery.Mode,
 		HTTP: r.page.url(),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,39 +29,30 @@ const (
 	bundleFailed = 60     // of failed attempts, with their transcripts
 )
 
-// bundleCommand is "kurir bundle": a file for whoever helps, with all that is
+// prepareBundle is "kurir bundle": a file for whoever helps, with all that is
 // needed to understand a failure, and without secrets and addresses. What
 // cannot be had is told there, as it may be the trouble itself.
-func bundleCommand(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("kurir bundle", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	path := flags.String("config", "", "the configuration `FILE`")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "kurir bundle: %q is too much; it prints to its standard output: kurir bundle >support.txt\n", flags.Arg(0))
-		return exitUsage
-	}
+func prepareBundle(flags *flag.FlagSet) action {
+	path := configFlag(flags)
+	return func(_ []string, std streams) int { return writeBundle(*path, std) }
+}
+
+func writeBundle(path string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var text strings.Builder
 	b := &bundle{clerk: &clerk{name: "kurir bundle", stdout: &text, stderr: &text}}
 	b.about()
-	m, err := b.configuration(*path)
+	m, err := b.configuration(path)
 	if err == nil {
 		b.client = control.NewClient(b.config.ControlSockets())
 		b.state(ctx)
 		b.past()
 	}
-	if _, err := io.WriteString(stdout, m.cover(text.String())); err != nil {
-		return complain(stderr, exitFailed, err)
+	if _, err := io.WriteString(std.out, m.cover(text.String())); err != nil {
+		return complain(std.err, exitFailed, err)
 	}
-	fmt.Fprintln(stderr, "kurir bundle: secrets and addresses are masked; look through it all the same before you hand it on")
+	fmt.Fprintln(std.err, "kurir bundle: secrets and addresses are masked; look through it all the same before you hand it on")
 	return exitOK
 }
 

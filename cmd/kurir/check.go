@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -32,29 +31,21 @@ type checkup struct {
 	Local     []finding       `json:"local"`
 }
 
-// checkCommand looks whether mail would go out, and says why not.
-func checkCommand(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("kurir check", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	path := flags.String("config", "", "the configuration `FILE`")
+// prepareCheck is "kurir check".
+func prepareCheck(flags *flag.FlagSet) action {
+	path := configFlag(flags)
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	to := flags.String("send", "", "send a test mail to this `ADDRESS`")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "kurir check: %q is too much; it takes flags only\n", flags.Arg(0))
-		return exitUsage
-	}
+	return func(_ []string, std streams) int { return checkCommand(*path, *to, *asJSON, std.out, std.err) }
+}
+
+// checkCommand looks whether mail would go out, and says why not.
+func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 	var recipient envelope.Path
-	if *to != "" {
+	if to != "" {
 		var err error
-		if recipient, err = envelope.ParsePath(*to); err != nil || recipient.Domain() == "" {
-			fmt.Fprintf(stderr, "kurir check: --send %q is not a mail address\n", *to)
+		if recipient, err = envelope.ParsePath(to); err != nil || recipient.Domain() == "" {
+			fmt.Fprintf(stderr, "kurir check: --send %q is not a mail address\n", to)
 			return exitUsage
 		}
 	}
@@ -64,7 +55,7 @@ func checkCommand(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var result *checkup
 	w := checkWords(explain.English) // until it is known which
-	c, err := loadConfig(ctx, *path, false)
+	c, err := loadConfig(ctx, path, false)
 	if err == nil {
 		w = checkWords(explain.Language(c.Log.Language))
 		result, err = checkAll(ctx, c, recipient, w)
@@ -76,7 +67,7 @@ func checkCommand(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return complain(stderr, exitConfig, err)
 	}
-	if *asJSON {
+	if asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetEscapeHTML(false)
 		err = encoder.Encode(result)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,32 +37,34 @@ type hints struct {
 	tls   explain.TLSMode
 }
 
+// prepareExplain is "kurir explain".
+func prepareExplain(flags *flag.FlagSet) action {
+	var o explainOptions
+	flags.StringVar(&o.stage, "stage", "", "how far the session had come: `STAGE` is one of "+list(explain.Stages()))
+	flags.StringVar(&o.host, "host", "", "the provider's `HOST`")
+	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`, see kurir init --provider list")
+	flags.StringVar(&o.language, "language", string(explain.English), "explain in English or Indonesian: `en|id`")
+	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
+	return func(words []string, std streams) int { return explainTexts(o, words, std.in, std.out, std.err) }
+}
+
+// explainOptions are what kurir explain was told.
+type explainOptions struct {
+	stage, host, provider, language string
+	asJSON                          bool
+}
+
 // explainTexts says what SMTP replies and error lines mean.
-func explainTexts(args []string, stdin *os.File, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("kurir explain", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	stage := flags.String("stage", "", "how far the session had come")
-	host := flags.String("host", "", "the provider's `HOST`")
-	name := flags.String("provider", "", "the provider's `NAME`")
-	language := flags.String("language", string(explain.English), "en or id")
-	asJSON := flags.Bool("json", false, "one JSON object a line")
-	words, err := parseAnywhere(flags, args)
-	if errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	}
-	if err != nil {
-		return exitUsage
-	}
-	a := asked{stage: explain.Stage(*stage), host: *host, language: explain.Language(*language), near: map[string]string{}}
+func explainTexts(o explainOptions, words []string, stdin *os.File, stdout, stderr io.Writer) int {
+	a := asked{stage: explain.Stage(o.stage), host: o.host, language: explain.Language(o.language), near: map[string]string{}}
 	switch {
 	case a.stage != "" && !slices.Contains(explain.Stages(), a.stage):
-		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no stage %q; use one of %s", *stage, list(explain.Stages())))
+		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no stage %q; use one of %s", o.stage, list(explain.Stages())))
 	case !slices.Contains(explain.Languages(), a.language):
-		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no language %q; use one of %s", *language, list(explain.Languages())))
-	case *name != "":
-		if a.provider = provider.ByName(*name); a.provider == nil {
-			_, err := discover.FromProvider(*name, "") // knows which one may be meant
+		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no language %q; use one of %s", o.language, list(explain.Languages())))
+	case o.provider != "":
+		if a.provider = provider.ByName(o.provider); a.provider == nil {
+			_, err := discover.FromProvider(o.provider, "") // knows which one may be meant
 			return complain(stderr, exitUsage, fmt.Errorf("kurir explain: %w", err))
 		}
 	}
@@ -72,6 +73,7 @@ func explainTexts(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		text = ""
 	} else if len(words) == 0 || text == "-" {
 		single = false
+		var err error
 		if text, err = input(stdin, stderr); err != nil {
 			return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
 		}
@@ -86,27 +88,10 @@ func explainTexts(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	case len(failures) == 0:
 		fmt.Fprintln(stderr, "kurir explain: nothing here tells of a failure")
 	}
-	if err := printExplained(stdout, failures, a.language, *asJSON); err != nil {
+	if err := printExplained(stdout, failures, a.language, o.asJSON); err != nil {
 		return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
 	}
 	return exitOK
-}
-
-// parseAnywhere parses flags that may also stand behind the words, and returns
-// the words; behind "--" there are only words.
-func parseAnywhere(flags *flag.FlagSet, args []string) ([]string, error) {
-	var words []string
-	for {
-		if err := flags.Parse(args); err != nil {
-			return nil, err
-		}
-		rest := flags.Args()
-		parsed := len(args) - len(rest)
-		if len(rest) == 0 || parsed > 0 && args[parsed-1] == "--" {
-			return append(words, rest...), nil
-		}
-		words, args = append(words, rest[0]), rest[1:]
-	}
 }
 
 // input reads what is to be explained.

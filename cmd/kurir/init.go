@@ -18,42 +18,25 @@ import (
 	"kurir/upstream/provider"
 )
 
-const initUsage = `usage:
-  kurir init --email ADDRESS    find the server of an address, and write a config
-  kurir init --provider NAME    take a known provider; --provider list shows them
-options:
-  --output FILE                 the file to write, instead of kurir.toml
-  --force                       replace the file if it is there already
-The password is asked for, or is the first line of the standard input. It goes
-into a file of its own, beside FILE.
-`
-
 // initOptions are what kurir init was told.
 type initOptions struct {
 	provider, email, output string
 	force                   bool
 }
 
-// initConfig writes a configuration for a provider or an email address.
-func initConfig(args []string, stdin *os.File, stdout, stderr io.Writer) int {
+// prepareInit is "kurir init".
+func prepareInit(flags *flag.FlagSet) action {
 	var o initOptions
-	flags := flag.NewFlagSet("kurir init", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, initUsage) }
-	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`")
-	flags.StringVar(&o.email, "email", "", "the `ADDRESS` that sends")
-	flags.StringVar(&o.output, "output", "kurir.toml", "the `FILE` to write")
-	flags.BoolVar(&o.force, "force", false, "replace the file")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
-	}
+	flags.StringVar(&o.provider, "provider", "", "take a known provider by its `NAME`; \"list\" shows them")
+	flags.StringVar(&o.email, "email", "", "find the server of the `ADDRESS` that sends")
+	flags.StringVar(&o.output, "output", "kurir.toml", "write this `FILE` instead of kurir.toml")
+	flags.BoolVar(&o.force, "force", false, "replace the file if it is there already")
+	return func(_ []string, std streams) int { return initConfig(o, std.in, std.out, std.err) }
+}
+
+// initConfig writes a configuration for a provider or an email address.
+func initConfig(o initOptions, stdin *os.File, stdout, stderr io.Writer) int {
 	switch {
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "kurir init: %q is too much; it takes flags only\n", flags.Arg(0))
-		return exitUsage
 	case o.provider == "list":
 		listProviders(stdout)
 		return exitOK
@@ -74,7 +57,7 @@ func initConfig(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "kurir init: %v\nkurir init --provider list shows all names; for any other provider give --email ADDRESS.\n", err)
 		return exitUsage
 	case errors.Is(err, errNothingGiven):
-		fmt.Fprintf(stderr, "kurir init: %v\n\n%s", err, initUsage)
+		fmt.Fprintf(stderr, "kurir init: %v: kurir init --email ADDRESS, or kurir init --provider NAME\n", err)
 		return exitUsage
 	case errors.As(err, &address):
 		fmt.Fprintf(stderr, "kurir init: %v\n", err)

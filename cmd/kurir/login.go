@@ -20,16 +20,6 @@ import (
 	"kurir/upstream/token"
 )
 
-const loginUsage = `usage:
-  kurir login [--config FILE]   sign in to the mailbox of [upstream.oauth2], once
-options:
-  --provider microsoft|google   whose sign-in it is, if the host does not tell
-  --account ADDRESS             which mailbox, if several need a sign-in
-  --print                       print the refresh token instead of keeping it
-Microsoft shows a code to type on any device. Google shows a page, and the
-address it leads to can be pasted here where this machine has no browser.
-`
-
 // registering says how to get a client ID, since there is none built in.
 const registering = `
 A sign-in needs an application that is registered with the provider:
@@ -57,34 +47,26 @@ type loginOptions struct {
 	print             bool
 }
 
-// loginCommand signs a person in, so that Kurir can go on with that.
-func loginCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// prepareLogin is "kurir login".
+func prepareLogin(flags *flag.FlagSet) action {
 	var o loginOptions
-	flags := flag.NewFlagSet("kurir login", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, loginUsage) }
-	path := flags.String("config", "", "the configuration `FILE`")
-	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`")
-	flags.StringVar(&o.account, "account", "", "the mailbox's `ADDRESS`")
-	flags.BoolVar(&o.print, "print", false, "print the refresh token")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
-	}
-	switch {
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "kurir login: %q is too much; it takes flags only\n", flags.Arg(0))
-		return exitUsage
-	case !slices.Contains([]string{"", string(token.Microsoft), string(token.Google)}, o.provider):
+	path := configFlag(flags)
+	flags.StringVar(&o.provider, "provider", "", "whose sign-in it is, if the host does not tell: `microsoft|google`")
+	flags.StringVar(&o.account, "account", "", "the `ADDRESS` of the mailbox, if several need a sign-in")
+	flags.BoolVar(&o.print, "print", false, "print the refresh token instead of keeping it")
+	return func(_ []string, std streams) int { return loginCommand(o, *path, std.in, std.out, std.err) }
+}
+
+// loginCommand signs a person in, so that Kurir can go on with that.
+func loginCommand(o loginOptions, path string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if !slices.Contains([]string{"", string(token.Microsoft), string(token.Google)}, o.provider) {
 		fmt.Fprintf(stderr, "kurir login: --provider %q is neither microsoft nor google\n", o.provider)
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	c, err := loadConfig(ctx, *path, false)
+	c, err := loadConfig(ctx, path, false)
 	if err != nil {
 		complain(stderr, exitConfig, err)
 		var faults config.Faults

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/smtp"
@@ -139,21 +138,6 @@ func TestStatusPage(t *testing.T) {
 	if err := relay.stop(); err != nil {
 		t.Error(err)
 	}
-}
-
-// bodyOf is what an address answers.
-func bodyOf(t *testing.T, client *http.Client, address string) string {
-	t.Helper()
-	res, err := client.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }
 
 // pictureOf is the file for a picture of the page in a language; "" for none.

@@ -122,14 +122,6 @@ func (s *stage) must(err error) {
 	}
 }
 
-func tail(events []event) string {
-	var b strings.Builder
-	for _, e := range events[max(0, len(events)-15):] {
-		b.WriteString(e.line + "\n")
-	}
-	return b.String()
-}
-
 // trouble kills and restarts one after the other, each time when some more
 // mail has been taken, or delivered.
 func (s *stage) trouble(ctx context.Context, mails int) {

@@ -370,22 +370,3 @@ func (p *postfix) arrived() ([]arrival, error) {
 	}
 	return all, nil
 }
-
-// needPeers skips a test when a program is missing, or fails it where all
-// must be there.
-func needPeers(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			missingPeer(t, program+" is not installed")
-		}
-	}
-}
-
-func missingPeer(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("KURIR_PEERS") == "required" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}

@@ -308,3 +308,31 @@ func withRaceDetector() bool {
 	}
 	return false
 }
+
+// tail is the end of a log.
+func tail(events []event) string {
+	var b strings.Builder
+	for _, e := range events[max(0, len(events)-15):] {
+		b.WriteString(e.line + "\n")
+	}
+	return b.String()
+}
+
+// needPeers skips a test when a program is missing, or fails it where all
+// must be there.
+func needPeers(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			missingPeer(t, program+" is not installed")
+		}
+	}
+}
+
+func missingPeer(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("KURIR_PEERS") == "required" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}

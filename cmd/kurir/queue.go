@@ -11,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,89 +39,66 @@ type clerk struct {
 	client *control.Client
 }
 
-// queueCommand is "kurir queue".
-func queueCommand(args []string, stdout, stderr io.Writer) int {
-	commands := map[string]func(*clerk, context.Context) int{
-		"list": (*clerk).list, "show": (*clerk).show, "retry": (*clerk).retry,
-		"flush": (*clerk).flush, "drop": (*clerk).drop,
-	}
-	if len(args) > 0 && slices.Contains([]string{"help", "--help", "-h"}, args[0]) {
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	}
-	if len(args) == 0 || commands[args[0]] == nil {
-		fmt.Fprint(stderr, "kurir queue: say list, show, retry, flush or drop\n\n"+usage)
-		return exitUsage
-	}
-	return ask("kurir queue "+args[0], args[1:], stdout, stderr, commands[args[0]])
-}
-
-// ask reads flags and configuration, and has a clerk do the command.
-func ask(name string, args []string, stdout, stderr io.Writer, command func(*clerk, context.Context) int) int {
-	c := &clerk{name: name, stdout: stdout, stderr: stderr}
-	if f, ok := stdout.(*os.File); ok && isTerminal(f) {
-		c.limit = terminalLimit
-	}
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	path := flags.String("config", "", "the configuration `FILE`")
-	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
-	if name == "kurir queue list" {
-		flags.IntVar(&c.limit, "limit", c.limit, "how many to list; 0 is all")
-	}
-	if name == "kurir queue retry" || name == "kurir queue drop" {
-		flags.BoolVar(&c.all, "all", false, "do it to all that fit")
-	}
-	if strings.HasPrefix(name, "kurir queue") && name != "kurir queue show" && name != "kurir queue flush" {
-		flags.BoolVar(&c.filter.Failed, "failed", false, "the messages that have failed")
-		flags.StringVar(&c.filter.Cause, "cause", "", "those with this `CAUSE`, such as auth.rejected or auth")
-		flags.StringVar(&c.filter.Address, "address", "", "those from or to this `ADDRESS` or @domain")
-		flags.Func("older", "those received so long ago, such as 1h or 5d", func(s string) error {
-			var d config.Duration
-			err := d.UnmarshalText([]byte(s))
-			c.filter.Older = time.Duration(d)
-			return err
-		})
-	}
-	if code, ok := c.parse(flags, args); !ok {
-		return code
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	var err error
-	if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ()}); err != nil {
-		return complain(stderr, exitConfig, err)
-	}
-	c.client = control.NewClient(c.config.ControlSockets())
-	return command(c, ctx)
-}
-
-// parse reads flags and IDs, in any order.
-func (c *clerk) parse(flags *flag.FlagSet, args []string) (code int, ok bool) {
-	for {
-		if err := flags.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return exitOK, false
+// asking has a clerk do a command, with the flags that the command takes.
+func asking(name string, do func(*clerk, context.Context) int) func(*flag.FlagSet) action {
+	return func(flags *flag.FlagSet) action {
+		c := &clerk{name: "kurir " + name}
+		path := configFlag(flags)
+		flags.BoolVar(&c.asJSON, "json", false, "print JSON")
+		switch name {
+		case "queue list":
+			flags.IntVar(&c.limit, "limit", -1, fmt.Sprintf("list at most `N`; 0 is all, and without it %d on a terminal", terminalLimit))
+			c.filterFlags(flags)
+		case "queue retry", "queue drop":
+			flags.BoolVar(&c.all, "all", false, "do it to all that fit, instead of to IDs")
+			c.filterFlags(flags)
+		}
+		return func(words []string, std streams) int {
+			c.stdout, c.stderr = std.out, std.err
+			if code, ok := c.takeIDs(words); !ok {
+				return code
 			}
-			return exitUsage, false
+			if f, ok := std.out.(*os.File); c.limit < 0 && ok && isTerminal(f) {
+				c.limit = terminalLimit
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			var err error
+			if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ()}); err != nil {
+				return complain(std.err, exitConfig, err)
+			}
+			c.client = control.NewClient(c.config.ControlSockets())
+			return do(c, ctx)
 		}
-		if flags.NArg() == 0 {
-			break
-		}
-		id, err := spool.ParseID(flags.Arg(0))
+	}
+}
+
+// filterFlags declares the flags that narrow a command to some messages.
+func (c *clerk) filterFlags(flags *flag.FlagSet) {
+	flags.BoolVar(&c.filter.Failed, "failed", false, "the messages that have failed")
+	flags.StringVar(&c.filter.Cause, "cause", "", "those with this `CAUSE`, such as auth.rejected or auth")
+	flags.StringVar(&c.filter.Address, "address", "", "those from or to this `ADDRESS` or @domain")
+	flags.Func("older", "those received this `TIME` ago or before, such as 1h or 5d", func(s string) error {
+		var d config.Duration
+		err := d.UnmarshalText([]byte(s))
+		c.filter.Older = time.Duration(d)
+		return err
+	})
+}
+
+// takeIDs reads the operands.
+func (c *clerk) takeIDs(words []string) (code int, ok bool) {
+	for _, word := range words {
+		id, err := spool.ParseID(word)
 		if err != nil {
 			fmt.Fprintf(c.stderr, "%s: %v\n", c.name, err)
 			return exitUsage, false
 		}
 		c.ids = append(c.ids, id)
-		args = flags.Args()[1:]
 	}
-	problem := ""
 	takesIDs := c.name == "kurir queue show" || c.name == "kurir queue retry" || c.name == "kurir queue drop"
+	problem := ""
 	switch {
-	case !takesIDs && len(c.ids) > 0:
-		problem = fmt.Sprintf("%s is too much; it takes no ID", c.ids[0])
 	case takesIDs && len(c.ids) == 0 && c.name == "kurir queue show":
 		problem = "say which message: kurir queue list shows their IDs"
 	case takesIDs && len(c.ids) == 0 && !c.all:

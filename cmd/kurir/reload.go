@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"kurir/relay"
 	"kurir/relay/maillog"
@@ -63,21 +59,7 @@ func (l *reloader) reload(ctx context.Context) error {
 	return err
 }
 
-// reloading tells the service manager when a reload began, by the clock that
-// it compares with (sd_notify(3)).
-func reloading() string {
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
-		return "RELOADING=1"
-	}
-	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", time.Duration(now.Nano()).Microseconds())
-}
-
-// reloadCommand is "kurir reload".
-func reloadCommand(args []string, stdout, stderr io.Writer) int {
-	return ask("kurir reload", args, stdout, stderr, (*clerk).reload)
-}
-
+// reload is "kurir reload".
 func (c *clerk) reload(ctx context.Context) int {
 	if err := c.client.Reload(ctx); err != nil {
 		return c.fail(err)

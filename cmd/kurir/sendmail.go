@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"mime"
@@ -71,6 +72,21 @@ func sendmailCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 		return fail(code, err)
 	}
 	return exitOK
+}
+
+// describeSendmail declares, for help and manual, the options that mean
+// something here; parseSendmailOptions reads them, as getopt would.
+func describeSendmail(flags *flag.FlagSet) action {
+	flags.Bool("t", false, "take the recipients from To, Cc and Bcc")
+	flags.Bool("i", false, "do not take a line with only a dot for the end")
+	flags.String("f", "", "the `ADDRESS` that is the reverse-path; \"\" is the null path")
+	flags.String("F", "", "the `NAME` for a From field, if the message has none")
+	flags.Bool("v", false, "show the session with the relay")
+	flags.String("b", "", "send (m), speak SMTP on standard input (s), print the queue (p), or do nothing (i): `m|s|p|i`")
+	flags.String("N", "", "`WHEN` the sender is notified: never, or some of success,failure,delay")
+	flags.String("R", "", "how much of the message a notification returns: `full|hdrs`")
+	flags.String("V", "", "the `ENVID` that a notification names")
+	return nil
 }
 
 // newAliases is the program under the name of newaliases.

@@ -24,29 +24,20 @@ import (
 	"kurir/upstream/token"
 )
 
-// serve runs the relay until SIGTERM or SIGINT.
-func serve(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("kurir serve", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	path := flags.String("config", "", "the configuration `FILE`")
-	inSandbox := flags.Bool("sandbox", false, "bring a provider of its own")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "kurir serve: %q is too much; it takes flags only\n", flags.Arg(0))
-		return exitUsage
-	}
+// prepareServe is "kurir serve".
+func prepareServe(flags *flag.FlagSet) action {
+	path := configFlag(flags)
+	inSandbox := flags.Bool("sandbox", false, "try it out with a provider of its own; no mail leaves the machine")
+	return func(_ []string, std streams) int { return serve(*path, *inSandbox, std.out, std.err) }
+}
 
+// serve runs the relay until SIGTERM or SIGINT.
+func serve(path string, inSandbox bool, stdout, stderr io.Writer) int {
 	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	c, err := loadConfig(ctx, *path, *inSandbox)
+	c, err := loadConfig(ctx, path, inSandbox)
 	if err != nil {
 		return complain(stderr, exitConfig, err)
 	}
@@ -61,10 +52,10 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	if o.Listeners, err = passedListeners(); err != nil {
 		return complain(stderr, exitConfig, err)
 	}
-	if *inSandbox {
+	if inSandbox {
 		return serveSandbox(ctx, o, stdout, stderr)
 	}
-	return runRelay(ctx, o, *path, stderr)
+	return runRelay(ctx, o, path, stderr)
 }
 
 func loadConfig(ctx context.Context, path string, inSandbox bool) (*config.Config, error) {

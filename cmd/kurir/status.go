@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"kurir/relay/control"
 )
 
-// statusCommand is "kurir status".
-func statusCommand(args []string, stdout, stderr io.Writer) int {
-	return ask("kurir status", args, stdout, stderr, (*clerk).status)
-}
-
+// status is "kurir status".
 func (c *clerk) status(ctx context.Context) int {
 	status, err := c.askStatus(ctx)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"os/exec"
@@ -175,4 +176,19 @@ func (w *watcher) mended(cause explain.Cause) (missing string) {
 		return "metrics"
 	}
 	return ""
+}
+
+// bodyOf is what an address answers.
+func bodyOf(t *testing.T, client *http.Client, address string) string {
+	t.Helper()
+	res, err := client.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

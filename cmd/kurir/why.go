@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -28,41 +27,33 @@ const (
 	manyRecords = 1000
 )
 
-// whyCommand is "kurir why": the whole story of a message.
-func whyCommand(args []string, stdout, stderr io.Writer) int {
-	c := &clerk{name: "kurir why", stdout: stdout, stderr: stderr}
-	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	path := flags.String("config", "", "the configuration `FILE`")
+// prepareWhy is "kurir why": the whole story of a message.
+func prepareWhy(flags *flag.FlagSet) action {
+	c := &clerk{name: "kurir why"}
+	path := configFlag(flags)
 	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
 	flags.BoolVar(&c.verbose, "verbose", false, "with what was said in attempts that failed")
-	var text string
-	for {
-		if err := flags.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return exitOK
-			}
-			return exitUsage
-		}
-		if flags.NArg() == 0 {
-			break
-		}
-		if text != "" {
-			fmt.Fprintf(stderr, "kurir why: %q is too much; ask for one message at a time\n", flags.Arg(0))
-			return exitUsage
-		}
-		text, args = flags.Arg(0), flags.Args()[1:]
+	return func(words []string, std streams) int {
+		c.stdout, c.stderr = std.out, std.err
+		return c.whyCommand(*path, words)
 	}
+}
+
+func (c *clerk) whyCommand(path string, words []string) int {
+	if len(words) > 1 {
+		fmt.Fprintf(c.stderr, "kurir why: %q is too much; ask for one message at a time\n", words[1])
+		return exitUsage
+	}
+	text := strings.Join(words, "")
 	if strings.Trim(text, "<> ") == "" {
-		fmt.Fprintln(stderr, "kurir why: say which message: its ID, its Message-ID, or an address")
+		fmt.Fprintln(c.stderr, "kurir why: say which message: its ID, its Message-ID, or an address")
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ()}); err != nil {
-		return complain(stderr, exitConfig, err)
+	if c.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
+		return complain(c.stderr, exitConfig, err)
 	}
 	c.client = control.NewClient(c.config.ControlSockets())
 	return c.why(ctx, text)

@@ -47,6 +47,9 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if string(data) != config.Example() {
+		t.Error("relay/config/example.toml is what the program carries of config.example.toml, and differs from it: copy that over it")
+	}
 	want := config.Default()
 	want.Upstreams[0].Host = "smtp.example.com"
 	want.Upstreams[0].Username = "you@example.com"

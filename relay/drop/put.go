@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"kurir/upstream/envelope"
 )
@@ -25,6 +24,9 @@ const (
 // Make makes the directory for this user's relay, and those above it that are
 // missing, or brings an old one into order.
 func Make(dir string) error {
+	if err := supported(); err != nil {
+		return err
+	}
 	if err := makeWay(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("drop directory: %w", err)
 	}
@@ -35,7 +37,7 @@ func Make(dir string) error {
 	if err != nil {
 		return fmt.Errorf("drop directory: %w", err)
 	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.IsDir() || int(owner) != os.Geteuid() {
+	if !info.IsDir() || ownerOf(info) != os.Geteuid() {
 		return fmt.Errorf("drop directory: %s is not a directory of this user (uid %d): remove it, or set spool.drop", dir, os.Geteuid())
 	}
 	if err := os.Chmod(dir, dirMode); err != nil { // Mkdir's mode is subject to the umask
@@ -60,7 +62,7 @@ func makeWay(dir string) error {
 // Put leaves a message in dir. When it returns nil the message is durable. Of
 // the envelope, UTF8 does not count; a path may lack its domain.
 func Put(dir string, env envelope.Envelope, content io.Reader) error {
-	if err := checkParameters(env); err != nil {
+	if err := errors.Join(supported(), checkParameters(env)); err != nil {
 		return err
 	}
 	line, err := json.Marshal(head{Version: version, From: string(env.From), To: env.To, Return: env.Return, ID: env.ID})
@@ -72,7 +74,7 @@ func Put(dir string, env envelope.Envelope, content io.Reader) error {
 	}
 	path := filepath.Join(dir, newName())
 	tmp := path + tmpSuffix
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|noFollow, 0o600)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -21,7 +20,7 @@ const (
 // A sample is what a round deals with. Memory depends on the number of users
 // that have left something, not of files.
 type sample struct {
-	byUser  map[uint32][]waiting
+	byUser  map[int][]waiting
 	foreign []string
 	more    bool // there are others
 }
@@ -39,7 +38,7 @@ func (t *Taker) sample(now time.Time) (*sample, error) {
 		return nil, err
 	}
 	defer d.Close()
-	s := &sample{byUser: map[uint32][]waiting{}}
+	s := &sample{byUser: map[int][]waiting{}}
 	gone := maps.Clone(t.later)
 	for {
 		entries, err := d.ReadDir(atOnce)
@@ -84,7 +83,7 @@ func (t *Taker) sort(s *sample, name string, now time.Time) {
 		s.foreign = append(s.foreign, name)
 		return
 	}
-	user := info.Sys().(*syscall.Stat_t).Uid
+	user := ownerOf(info)
 	if len(s.byUser[user]) == perUser {
 		s.more = true
 		return

@@ -202,7 +202,7 @@ func (t *Taker) most() int64 { return maxHead + t.o.MaxSize() }
 
 // open opens a file that anybody may have put there. A problem is the file's.
 func (t *Taker) open(name string) (f *os.File, size int64, problem string, err error) {
-	f, err = os.OpenFile(filepath.Join(t.o.Dir, name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err = os.OpenFile(filepath.Join(t.o.Dir, name), os.O_RDONLY|noFollow|noWait, 0)
 	switch {
 	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO):
 		return nil, 0, notAFile, nil
@@ -216,7 +216,7 @@ func (t *Taker) open(name string) (f *os.File, size int64, problem string, err e
 	case err != nil:
 	case !info.Mode().IsRegular():
 		problem = notAFile
-	case info.Sys().(*syscall.Stat_t).Nlink > 1:
+	case namesOf(info) > 1:
 		problem = "it has another name as well, so that it may be somebody else's"
 	case info.Size() > t.most():
 		problem = fmt.Sprintf("it has %d octets, more than a message may have", info.Size())

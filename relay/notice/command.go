@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"kurir/upstream/explain"
@@ -32,8 +31,7 @@ func run(ctx context.Context, command string, body []byte) error {
 	cmd.Stdin = bytes.NewReader(body)
 	var said head
 	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	killWhole(cmd)
 	cmd.WaitDelay = time.Second // a child that left the group may hold the pipes open
 	err := cmd.Run()
 	switch {

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"kurir/upstream/envelope"
 )
@@ -328,7 +328,7 @@ func TestDiskFails(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		runs int
-	}{{unix.EIO, 1}, {unix.ENOSPC, 1}, {unix.EIO, 4}, {unix.ENOSPC, 7}} {
+	}{{syscall.EIO, 1}, {fullErrors[0], 1}, {syscall.EIO, 4}, {fullErrors[0], 7}} {
 		t.Run(fmt.Sprint(c.err, c.runs), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for n := 1; ; n++ {
@@ -387,7 +387,7 @@ func TestRecoveryFails(t *testing.T) {
 		}
 		w := newWorld(t, s)
 		w.live()
-		for _, fault := range []error{unix.EIO, unix.ENOSPC} {
+		for _, fault := range []error{syscall.EIO, fullErrors[0]} {
 			for n := 1; ; n++ {
 				after := d.cut(cutAllKept)
 				after.failAt, after.failWith = n, fault
@@ -470,7 +470,7 @@ func TestFlushFailsForAll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.failAt, d.failWith = d.calls+n, unix.EIO
+			d.failAt, d.failWith = d.calls+n, syscall.EIO
 			var mu sync.Mutex
 			acked := map[ID]bool{}
 			var all sync.WaitGroup

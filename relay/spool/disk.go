@@ -6,11 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A disk is every call by which the spool touches the file system. It exists
@@ -61,7 +60,7 @@ type osFile struct {
 func (osDisk) mkdir(path string) error { return os.MkdirAll(path, 0o700) }
 
 func (osDisk) open(path string, flag int) (file, error) {
-	f, err := os.OpenFile(path, flag, 0o600)
+	f, err := openFile(path, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +70,6 @@ func (osDisk) open(path string, flag int) (file, error) {
 func (osDisk) link(from, to string) error   { return os.Link(from, to) }
 func (osDisk) rename(from, to string) error { return os.Rename(from, to) }
 func (osDisk) remove(path string) error     { return os.Remove(path) }
-
-func (osDisk) syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func (osDisk) list(path string) ([]string, error) {
 	d, err := os.Open(path)
@@ -102,8 +93,8 @@ func (osDisk) lock(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	err = hold(f)
+	if errors.Is(err, errHeld) {
 		var b [20]byte
 		n, _ := f.ReadAt(b[:], 0)
 		f.Close()
@@ -130,7 +121,7 @@ func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // full tells whether err says that there is no room, be it on the disk, in
 // the quota or among the inodes.
 func full(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	return slices.ContainsFunc(fullErrors, func(e error) bool { return errors.Is(err, e) })
 }
 
 // wrap names the operation, and says ErrFull where that is what happened.

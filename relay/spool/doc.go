@@ -9,6 +9,9 @@
 // 150 octets for each that waits (P10). A full disk stops intake, never
 // delivery, and passes without help (P4).
 //
+// On Windows a power cut can still take what was committed in the moments
+// before it, which FlushesNames tells.
+//
 // What comes and goes quickly is in a journal, since one flush then serves
 // everyone who waits for it; what stays, because it was deferred or failed, is
 // in plain files, for people to look at with ls, less and jq.

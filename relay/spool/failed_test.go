@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"kurir/upstream/envelope"
 )
@@ -130,7 +130,7 @@ func TestRevivePowerCut(t *testing.T) {
 // TestReviveDiskFails fails each of those calls. Nothing is lost, in this
 // process and after a restart, and what could not be revived can be later.
 func TestReviveDiskFails(t *testing.T) {
-	for _, fault := range []error{unix.EIO, unix.ENOSPC} {
+	for _, fault := range []error{syscall.EIO, fullErrors[0]} {
 		for _, runs := range []int{1, 5} {
 			synctest.Test(t, func(t *testing.T) {
 				for n := 1; ; n++ {

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 var errPower = errors.New("the power is off")
@@ -368,7 +366,7 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 		grow := max(off+int64(n)-int64(len(f.n.now)), 0)
 		if room := f.d.capacity - f.d.used(); grow > room {
 			n = max(n-int(grow-room), 0)
-			err = unix.ENOSPC
+			err = fullErrors[0]
 		}
 	} else if err != nil {
 		n /= 2 // a write that fails may have done a part
@@ -426,7 +424,7 @@ func (f *faultFile) allocate(size int64) error {
 		return err
 	}
 	if f.d.capacity > 0 && f.d.capacity-f.d.used() < size {
-		return unix.ENOSPC
+		return fullErrors[0]
 	}
 	f.change(fileChange{off: size})
 	return nil

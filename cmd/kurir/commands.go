@@ -1,0 +1,196 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// A command is one row of the table from which the program, its help, its
+// manual page and the completions of shells are all made.
+type command struct {
+	name     string // one word, or two such as "queue list"
+	operands string // as help shows them; "" takes flags only. "[a|b]" are words to choose from
+	summary  string // one line
+	long     string // more, in paragraphs; may be ""
+
+	// prepare declares the flags, and returns what runs once they are parsed.
+	// A flag's usage names its value in backquotes; `a|b` is a choice, `FILE`
+	// a file.
+	prepare func(*flag.FlagSet) action
+
+	// raw takes the arguments as they are, in place of prepare's action.
+	raw func(args []string, std streams) int
+}
+
+// An action carries a command out; words are the operands. It returns the exit
+// code.
+type action func(words []string, std streams) int
+
+// streams are what a program reads and writes.
+type streams struct {
+	in       *os.File
+	out, err io.Writer
+}
+
+// A misuse is an error of who typed the command.
+func (s streams) misuse(command, problem string) int {
+	return complain(s.err, exitUsage, fmt.Errorf("kurir %s: %s", command, problem))
+}
+
+// commands is the table, in the order of help. It is a function because
+// help and the manual, which are in it, are made of it.
+func commands() []command {
+	return []command{
+		{name: "serve", summary: "run the relay", prepare: prepareServe,
+			long: `Takes mail and delivers it until SIGTERM or SIGINT. SIGHUP makes it read its
+configuration again.`},
+		{name: "init", summary: "find your provider and write a configuration", prepare: prepareInit,
+			long: `Give --email ADDRESS to find the server of an address, or --provider NAME to
+take a known provider.
+
+The password is asked for, or is the first line of the standard input. It goes
+into a file of its own, beside the configuration.`},
+		{name: "check", summary: "see whether mail would go out, and why not", prepare: prepareCheck,
+			long: `Walks every way in to the provider, signs in once, looks at this machine, and
+ends with 0 only if mail would go out. No mail is sent without --send.`},
+		{name: "login", summary: "sign in to a mailbox that wants OAuth2, once", prepare: prepareLogin,
+			long: `Signs in to the mailbox of [upstream.oauth2].
+
+Microsoft shows a code to type on any device. Google shows a page, and the
+address it leads to can be pasted here where this machine has no browser.`},
+		{name: "explain", operands: "[TEXT… | -]", summary: "say what a reply or error line means", prepare: prepareExplain,
+			long: `Explains a reply of a mail server, an error message or whole lines of a log,
+from the command line or from standard input.`},
+		{name: "status", summary: "how the relay is doing", prepare: asking("status", (*clerk).status)},
+		{name: "why", operands: "ID | MESSAGE-ID | ADDRESS", summary: "the whole story of a message, from history", prepare: prepareWhy},
+		{name: "queue list", summary: "see what waits, or has failed, and why", prepare: asking("queue list", (*clerk).list)},
+		{name: "queue show", operands: "ID…", summary: "all that is known of a message", prepare: asking("queue show", (*clerk).show)},
+		{name: "queue retry", operands: "[ID…]", summary: "send again what has failed, or try now what waits", prepare: asking("queue retry", (*clerk).retry),
+			long: `Give IDs, or --all with what narrows it.`},
+		{name: "queue flush", summary: "try everything now, on routes in trouble too", prepare: asking("queue flush", (*clerk).flush)},
+		{name: "queue drop", operands: "[ID…]", summary: "remove messages for good", prepare: asking("queue drop", (*clerk).drop),
+			long: `Give IDs, or --all with what narrows it.`},
+		{name: "bundle", summary: "print a support file, without secrets and addresses", prepare: prepareBundle,
+			long: `Prints versions, what is configured, the state, and the last failures with what
+was said, for whoever helps.`},
+		{name: "reload", summary: "have the relay read its configuration again", prepare: asking("reload", (*clerk).reload),
+			long: `A configuration that is of no use changes nothing, and is explained.`},
+		{name: "sendmail", operands: "[TO…]", summary: "hand in a message as other programs do", prepare: describeSendmail,
+			long: `Reads a message from standard input and hands it to the relay. While the relay
+does not run, the message is left where it will find it. The program does the
+same under the name of sendmail, mailq is sendmail -bp, and newaliases is there
+because programs call it. Options of other sendmails are taken and ignored
+where they ask for nothing that is to be done here.`,
+			raw: func(args []string, std streams) int { return sendmailCommand(args, std.in, std.out, std.err) }},
+		{name: "man", operands: "[kurir|kurir.toml]", summary: "print a manual page, for man -l -", prepare: prepareMan},
+		{name: "completion", operands: "bash|zsh|fish", summary: "print the completion of a shell", prepare: prepareCompletion},
+		{name: "version", summary: "print the version", prepare: prepareVersion},
+		{name: "help", operands: "[COMMAND]", summary: "say how a command is used", prepare: prepareHelp},
+	}
+}
+
+// run is the program; it returns the exit code.
+func run(args []string, std streams) int {
+	all := commands()
+	if len(args) == 0 {
+		fmt.Fprint(std.err, overview(all))
+		return exitUsage
+	}
+	switch args[0] {
+	case "--version":
+		args[0] = "version"
+	case "--help", "-h":
+		args[0] = "help"
+	}
+	for _, c := range all {
+		if rest, ok := behind(args, c.name); ok {
+			return c.run(rest, std)
+		}
+	}
+	group := groupOf(all, args[0])
+	switch {
+	case len(group) == 0:
+		fmt.Fprintf(std.err, "kurir: there is no command %q\n\n%s", args[0], overview(all))
+		return exitUsage
+	case len(args) > 1 && isHelp(args[1]):
+		fmt.Fprint(std.out, groupHelp(group))
+		return exitOK
+	}
+	fmt.Fprintf(std.err, "kurir %s: say what to do\n\n%s", args[0], groupHelp(group))
+	return exitUsage
+}
+
+// behind gives the arguments behind the words of a name, if they begin with it.
+func behind(args []string, name string) ([]string, bool) {
+	words := strings.Fields(name)
+	if len(args) < len(words) || strings.Join(args[:len(words)], " ") != name {
+		return nil, false
+	}
+	return args[len(words):], true
+}
+
+// groupOf are the commands whose name has another word behind first.
+func groupOf(all []command, first string) (group []command) {
+	for _, c := range all {
+		if strings.HasPrefix(c.name, first+" ") {
+			group = append(group, c)
+		}
+	}
+	return group
+}
+
+func isHelp(word string) bool {
+	return word == "--help" || word == "-help" || word == "-h" || word == "help"
+}
+
+// flagSet has the flags of a command, and what is to be done with them.
+func (c command) flagSet() (*flag.FlagSet, action) {
+	flags := flag.NewFlagSet("kurir "+c.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags, c.prepare(flags)
+}
+
+// run parses the arguments of a command and carries it out.
+func (c command) run(args []string, std streams) int {
+	if c.raw != nil && !(len(args) == 1 && args[0] == "--help") {
+		return c.raw(args, std)
+	}
+	flags, do := c.flagSet()
+	words, err := parseAnywhere(flags, args)
+	switch {
+	case err == flag.ErrHelp:
+		fmt.Fprint(std.out, c.help())
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(std.err, "kurir %s: %v\n\n%s", c.name, err, c.help())
+		return exitUsage
+	case c.operands == "" && len(words) > 0:
+		return std.misuse(c.name, fmt.Sprintf("%q is too much; it takes flags only", words[0]))
+	}
+	return do(words, std)
+}
+
+// parseAnywhere parses flags that may also stand behind the words, and returns
+// the words; behind "--" there are only words.
+func parseAnywhere(flags *flag.FlagSet, args []string) ([]string, error) {
+	var words []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		parsed := len(args) - len(rest)
+		if len(rest) == 0 || parsed > 0 && args[parsed-1] == "--" {
+			return append(words, rest...), nil
+		}
+		words, args = append(words, rest[0]), rest[1:]
+	}
+}
+
+// configFlag declares --config.
+func configFlag(flags *flag.FlagSet) *string {
+	return flags.String("config", "", "the configuration `FILE`")
+}

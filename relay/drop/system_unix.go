@@ -1,0 +1,22 @@
+//go:build unix
+
+package drop
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+const (
+	noFollow = syscall.O_NOFOLLOW
+	noWait   = syscall.O_NONBLOCK
+)
+
+// supported tells whether this system has directories of this kind.
+func supported() error { return nil }
+
+// ownerOf is the user that a file belongs to.
+func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// namesOf is how many names a file has.
+func namesOf(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Nlink) }
