@@ -80,7 +80,7 @@ func bashCompletion(all []command) string {
 			offered = append(offered, f.dashed())
 			switch list := choices(f.value); {
 			case f.value == "FILE":
-				fmt.Fprintf(&flags, "\t'%s %s') COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n", p.path, f.dashed())
+				fmt.Fprintf(&flags, "\t'%s %s') _kurir_files; return ;;\n", p.path, f.dashed())
 			case list != nil:
 				fmt.Fprintf(&flags, "\t'%s %s') COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", p.path, f.dashed(), strings.Join(list, " "))
 			case f.value != "":
@@ -90,6 +90,11 @@ func bashCompletion(all []command) string {
 		fmt.Fprintf(&words, "\t'%s') COMPREPLY=($(compgen -W '%s' -- \"$word\")) ;;\n", p.path, strings.Join(offered, " "))
 	}
 	return `# bash completion for kurir
+_kurir_files() {
+	local IFS=$'\n'
+	COMPREPLY=($(compgen -f -- "$word"))
+	compopt -o filenames 2>/dev/null || :
+}
 _kurir() {
 	local word=${COMP_WORDS[COMP_CWORD]} path=''
 	[ "$COMP_CWORD" -gt 1 ] && path=${COMP_WORDS[1]}
@@ -102,7 +107,7 @@ _kurir() {
 	case "$path" in
 ` + words.String() + `	esac
 }
-complete -o filenames -F _kurir kurir
+complete -F _kurir kurir
 `
 }
 

@@ -59,7 +59,7 @@ func TestCompletion(t *testing.T) {
 	needPeers(t, "bash", "zsh", "fish")
 	bash, fish := printed(t, "completion", "bash"), printed(t, "completion", "fish")
 	dir := t.TempDir()
-	for _, name := range []string{"kurir.toml", "kurir.log"} {
+	for _, name := range []string{"kurir.toml", "kurir.log", "status"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
