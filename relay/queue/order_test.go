@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,6 +105,34 @@ func TestConfigure(t *testing.T) {
 			t.Errorf("after: %+v", states[0])
 		}
 	})
+}
+
+// What is under way while the settings change, and fails on the old route, is
+// tried on the new one at once: neither the end of the old smart host nor its
+// trouble says anything of that.
+func TestConfigureMeanwhile(t *testing.T) {
+	for name, err := range map[string]error{
+		"closed":  errors.New("the smart host is being closed"),
+		"refused": caused(explain.ConnectRefused, explain.StageConnect)(nil),
+	} {
+		for _, mode := range []queue.Mode{queue.Through, queue.Spooled} {
+			t.Run(name+"/"+string(mode), func(t *testing.T) {
+				bubble(t, func(t *testing.T, dir string) {
+					wrong, right := &provider{takes: 10 * time.Second}, &provider{}
+					wrong.set(func(*envelope.Message) error { return err })
+					b := newBench(t, dir, mode, route(wrong, 2))
+					b.submit("app@example.com", "a@example.org")
+					time.Sleep(time.Second)
+					b.queue.Configure(settings(mode, route(right, 2)))
+					time.Sleep(11 * time.Second)
+					synctest.Wait()
+					if delivered, _ := right.counts(); delivered != 1 {
+						t.Errorf("%d delivered over the new route, want 1", delivered)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A sender domain that the provider does not send for keeps back its own mail,

@@ -244,7 +244,7 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	st.Tried++
 	st.Attempts = remember(st.Attempts, attempts(o.kept, now, q.set().Language))
 	st.Envelope.To = recipients(o.kept)
-	st.Due = now.Add(q.pause(o, i.attempts+1))
+	st.Due = now.Add(q.pause(l, o, i.attempts+1))
 	if !a.told {
 		q.tellKept(l, a, st.Due)
 	}
@@ -276,10 +276,15 @@ func (q *Queue) tellKept(l *lane, a *account, next time.Time) {
 
 // pause is how long the kept recipients wait. Those that were only too many
 // for one transaction come next, as others of the same message were taken. On
-// a held route, and for a held sender, the probes set the pace, and this message is behind the others.
-func (q *Queue) pause(o outcome, attempts int) time.Duration {
+// a held route, and for a held sender, the probes set the pace, and this message
+// is behind the others. What failed under a configuration that was replaced
+// meanwhile says nothing of the new one.
+func (q *Queue) pause(l *lane, o outcome, attempts int) time.Duration {
+	q.mu.Lock()
+	retired := l.retired
+	q.mu.Unlock()
 	tooMany := len(o.delivered) > 0 && errors.Is(o.kept[0].failure, explain.LimitRecipients)
-	if tooMany || o.sender != nil || o.route != nil && o.route.Verdict() == explain.Hold {
+	if retired || tooMany || o.sender != nil || o.route != nil && o.route.Verdict() == explain.Hold {
 		return 0
 	}
 	return backoff(q.set().RetryMin, q.set().RetryMax, attempts)
