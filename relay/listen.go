@@ -38,7 +38,7 @@ func (e *ListenError) Error() string {
 	case strings.HasPrefix(e.Addr, "unix:"):
 		return fmt.Sprintf("listen.smtp: %s: %v: its directory must exist, and this user must be able to write it", e.Addr, e.Err)
 	case errors.Is(e.Err, syscall.EACCES), errors.Is(e.Err, syscall.EPERM):
-		return fmt.Sprintf("listen.smtp: %s needs rights that this user does not have: start Kurir by systemd/kurir.socket, or give it CAP_NET_BIND_SERVICE, or use a port above 1023 such as 127.0.0.1:2525", e.Addr)
+		return fmt.Sprintf("listen.smtp: %s needs rights that this user does not have: start Kurir by systemd/kurir.socket, or give it CAP_NET_BIND_SERVICE (a container: the sysctl net.ipv4.ip_unprivileged_port_start=0), or use a port above 1023 such as 127.0.0.1:2525", e.Addr)
 	case errors.Is(e.Err, syscall.EADDRNOTAVAIL):
 		return fmt.Sprintf("listen.smtp: %s is not an address of this machine", e.Addr)
 	}

@@ -90,7 +90,7 @@ func TestReadme(t *testing.T) {
 		}
 	})
 	t.Run("files", func(t *testing.T) { // that are named in commands
-		for _, path := range regexp.MustCompile(`(?:\./cmd/kurir|config\.example\.toml|systemd/kurir\.[a-z*]+)`).FindAllString(string(data), -1) {
+		for _, path := range regexp.MustCompile(`(?:\./cmd/kurir|config\.example\.toml|compose\.example\.yaml|docs/[a-z0-9]+\.[a-z]+|systemd/kurir\.[a-z*]+)`).FindAllString(string(data), -1) {
 			if found, err := filepath.Glob(filepath.Join("../..", path)); err != nil || len(found) == 0 {
 				t.Errorf("there is no %s", path)
 			}

@@ -9,17 +9,22 @@ import (
 	"kurir/relay/control"
 )
 
-// status is "kurir status".
+// status is "kurir status". Its exit code is that of a health check: exitOK only
+// while a relay runs and answers, and so takes mail.
 func (c *clerk) status(ctx context.Context) int {
 	status, err := c.askStatus(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return c.fail(err)
-	case c.asJSON:
-		return c.printJSON(status)
+	}
+	code := exitOK
+	if !status.Running {
+		code = exitUnavailable
+	}
+	if c.asJSON {
+		return max(code, c.printJSON(status))
 	}
 	c.printStatus(status)
-	return exitOK
+	return code
 }
 
 // askStatus asks the relay, or the files if none runs.
