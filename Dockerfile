@@ -13,6 +13,7 @@ WORKDIR /src
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -tags nethttpomithttp2,timetzdata -ldflags "-s -w -X main.release=$VERSION" -o /image/usr/bin/kurir ./cmd/kurir \
  && mkdir -p /image/etc/ssl/certs /image/state/kurir /image/run/kurir \
+ && chmod 1777 /image/run/kurir \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
  && cp LICENSE /image/
 
@@ -20,7 +21,7 @@ FROM scratch
 COPY --from=build /image/etc /etc
 COPY --from=build /image/usr /usr
 COPY --from=build /image/LICENSE /usr/share/doc/kurir/
-# A new volume takes its owner from here.
+# A new volume takes its owner from here, and a tmpfs its mode.
 COPY --from=build --chown=65532:65532 /image/state /var/lib
 COPY --from=build --chown=65532:65532 /image/run /run
 USER 65532:65532

@@ -92,7 +92,7 @@ func (e *engine) image(ctx context.Context, t *testing.T) {
 	if said := e.podman(ctx, t, "run", "--rm", "kurir", "version"); said != "kurir "+imageVersion {
 		t.Errorf("kurir version says %q", said)
 	}
-	e.podman(ctx, t, "run", "--detach", "--name", "alone", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
+	e.podman(ctx, t, "run", "--detach", "--name", "alone", "--read-only", "--read-only-tmpfs=false", "--tmpfs", "/run/kurir", "--cap-drop", "all", "--security-opt", "no-new-privileges",
 		"--sysctl", "net.ipv4.ip_unprivileged_port_start=0", "--env", "TZ=Asia/Jakarta", "--env", "KURIR_UPSTREAM_HOST=smtp.example.com", "kurir")
 	e.ready(ctx, t, "alone")
 	defer e.remove(t, "alone")
@@ -104,6 +104,9 @@ func (e *engine) image(ctx context.Context, t *testing.T) {
 		if got := processStatus(t, process, key); got != want {
 			t.Errorf("%s of the process is %q", key, got)
 		}
+	}
+	if _, err := os.Stat(process + "/root/run/kurir/control.sock"); err != nil {
+		t.Errorf("the control socket is not in the tmpfs: %v", err)
 	}
 	if log := e.logs(ctx, t, "alone"); !strings.Contains(log, `"event":"relay.started"`) || !strings.Contains(log, `+07:00"`) {
 		t.Errorf("the log is not in the time of Jakarta:\n%s", log)

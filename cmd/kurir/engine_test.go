@@ -97,15 +97,15 @@ driver = "overlay"
 graphroot = "DIR/graph"
 runroot = "DIR/run"
 `
-	// What is missing in the images that stand in for the real ones, and at
-	// the provider, which has no certificate of the world.
+	// What is missing in the images that stand in for the real ones, and at the
+	// provider, which has no certificate of the world; what Docker does not do.
 	dockerCommand = `#!/bin/sh
 command=$1
 shift
 case $command in
 build) set -- --quiet --format docker --pull-never --network none --volume GOROOT:/usr/local/go:ro \
 	--volume GOMODCACHE/cache/download:/proxy:ro --volume GOCACHE:/root/.cache/go-build --build-arg GOPROXY=file:///proxy --build-arg VERSION=VERSION "$@" ;;
-run) set -- --pull never --volume DIR/ca.pem:/ca.pem:ro --env KURIR_UPSTREAM_CA_FILE=/ca.pem "$@" ;;
+run) set -- --pull never --read-only-tmpfs=false --volume DIR/ca.pem:/ca.pem:ro --env KURIR_UPSTREAM_CA_FILE=/ca.pem "$@" ;;
 exec) until podman exec "$1" kurir status >/dev/null 2>&1 || [ "$(podman inspect --format '{{.State.Status}}' "$1")" = exited ]; do :; done ;;
 esac
 exec podman "$command" "$@"
