@@ -80,7 +80,7 @@ func (b *bundle) about() {
 func (b *bundle) configuration(path string) (*mask, error) {
 	b.heading("Configuration: what is not the default")
 	var err error
-	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
+	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
 		fmt.Fprintln(b.stdout, err)
 		return newMask(nil), err
 	}

@@ -41,8 +41,8 @@ func TestPackages(t *testing.T) {
 	// The next version comes with another configuration, as most do.
 	do("sh", "-c", `echo "# new" >>"$0"`, filepath.Join(source, "config.example.toml"))
 	do(filepath.Join(source, ".ci/release"), filepath.Join(made, "0.9.1"), "0.9.1", "linux/"+runtime.GOARCH)
-	t.Run("deb", func(t *testing.T) { testDeb(t, newMachine(t, root, made)) })
-	t.Run("rpm", func(t *testing.T) { testRPM(t, newMachine(t, root, made)) })
+	t.Run("deb", func(t *testing.T) { testDeb(t, newRootTree(t, root, made)) })
+	t.Run("rpm", func(t *testing.T) { testRPM(t, newRootTree(t, root, made)) })
 }
 
 // what both kinds of package install: mode, owner, group, path.
@@ -62,7 +62,7 @@ const installed = `
 
 const ownConfig = "# mine\n[upstream]\nhost = \"smtp.example.org\"\n"
 
-func testDeb(t *testing.T, m *machine) {
+func testDeb(t *testing.T, m *rootTree) {
 	before := m.traces()
 	m.run("dpkg", "-i", m.pkg("0.9.0", "kurir_*.deb"))
 	m.has(installed + "0644 root root /usr/share/zsh/vendor-completions/_kurir")
@@ -105,7 +105,7 @@ func testDeb(t *testing.T, m *machine) {
 	}
 }
 
-func testRPM(t *testing.T, m *machine) {
+func testRPM(t *testing.T, m *rootTree) {
 	rpm := func(want string, args ...string) {
 		t.Helper()
 		out, err := exec.Command("rpm", append([]string{"--force-debian", "--root", m.root}, args...)...).CombinedOutput()
@@ -132,15 +132,15 @@ func testRPM(t *testing.T, m *machine) {
 	}
 }
 
-// A machine is a copy of the tree, in which programs run by chroot.
-type machine struct {
+// A rootTree is a copy of the tree, in which programs run by chroot.
+type rootTree struct {
 	t          *testing.T
 	root, made string
 }
 
-func newMachine(t *testing.T, tree, made string) *machine {
+func newRootTree(t *testing.T, tree, made string) *rootTree {
 	t.Helper()
-	m := &machine{t: t, root: filepath.Join(t.TempDir(), "root"), made: made}
+	m := &rootTree{t: t, root: filepath.Join(t.TempDir(), "root"), made: made}
 	for _, args := range [][]string{{"cp", "-a", "--reflink=auto", tree, m.root}, {"cp", "-r", made, filepath.Join(m.root, "made")}} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, out)
@@ -149,10 +149,10 @@ func newMachine(t *testing.T, tree, made string) *machine {
 	return m
 }
 
-func (m *machine) path(path string) string { return filepath.Join(m.root, path) }
+func (m *rootTree) path(path string) string { return filepath.Join(m.root, path) }
 
 // host is a package where the host has it.
-func (m *machine) host(version, pattern string) string {
+func (m *rootTree) host(version, pattern string) string {
 	m.t.Helper()
 	found, err := filepath.Glob(filepath.Join(m.made, version, pattern))
 	if err != nil || len(found) != 1 {
@@ -161,20 +161,20 @@ func (m *machine) host(version, pattern string) string {
 	return found[0]
 }
 
-// pkg is a package where the machine has it.
-func (m *machine) pkg(version, pattern string) string {
+// pkg is a package where the copy has it.
+func (m *rootTree) pkg(version, pattern string) string {
 	m.t.Helper()
 	return filepath.Join("/made", version, filepath.Base(m.host(version, pattern)))
 }
 
-func (m *machine) try(args ...string) (string, error) {
+func (m *rootTree) try(args ...string) (string, error) {
 	cmd := exec.Command("chroot", append([]string{m.root}, args...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-func (m *machine) run(args ...string) string {
+func (m *rootTree) run(args ...string) string {
 	m.t.Helper()
 	out, err := m.try(args...)
 	if err != nil {
@@ -183,7 +183,7 @@ func (m *machine) run(args ...string) string {
 	return out
 }
 
-func (m *machine) says(want string, args ...string) {
+func (m *rootTree) says(want string, args ...string) {
 	m.t.Helper()
 	if out := m.run(args...); !strings.Contains(out, want) {
 		m.t.Errorf("%q says %q, want %q", args, out, want)
@@ -191,7 +191,7 @@ func (m *machine) says(want string, args ...string) {
 }
 
 // has compares mode, owner and group of files.
-func (m *machine) has(list string) {
+func (m *rootTree) has(list string) {
 	m.t.Helper()
 	for line := range strings.Lines(strings.TrimSpace(list)) {
 		f := strings.Fields(line)
@@ -206,7 +206,7 @@ func (m *machine) has(list string) {
 	}
 }
 
-func (m *machine) gone(paths ...string) {
+func (m *rootTree) gone(paths ...string) {
 	m.t.Helper()
 	for _, path := range paths {
 		if _, err := os.Lstat(m.path(path)); err == nil {
@@ -216,7 +216,7 @@ func (m *machine) gone(paths ...string) {
 }
 
 // use does what a person does who sets Kurir up, and what Kurir does then.
-func (m *machine) use() {
+func (m *rootTree) use() {
 	m.t.Helper()
 	for path, text := range map[string]string{"/etc/kurir/kurir.toml": ownConfig, "/etc/kurir/password": "secret\n"} {
 		if err := os.WriteFile(m.path(path), []byte(text), 0o600); err != nil {
@@ -229,7 +229,7 @@ func (m *machine) use() {
 
 // keeps sees that an upgrade has changed nothing of that, and has put what is
 // new beside it.
-func (m *machine) keeps(beside string) {
+func (m *rootTree) keeps(beside string) {
 	m.t.Helper()
 	m.has("0640 root kurir /etc/kurir/kurir.toml\n0600 root root /etc/kurir/password\n0711 kurir kurir /var/lib/kurir/spool")
 	text, err := os.ReadFile(m.path("/etc/kurir/kurir.toml"))
@@ -245,7 +245,7 @@ func (m *machine) keeps(beside string) {
 }
 
 // otherMTA makes a package that is a mail server as Debian has them.
-func (m *machine) otherMTA() string {
+func (m *rootTree) otherMTA() string {
 	m.t.Helper()
 	const control = `Package: other-mta
 Version: 1
@@ -269,7 +269,7 @@ Description: another mail server
 
 // traces are the files of the machine and what they are, without those that
 // dpkg and useradd keep for themselves.
-func (m *machine) traces() map[string]string {
+func (m *rootTree) traces() map[string]string {
 	m.t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(m.root, func(path string, d fs.DirEntry, err error) error {

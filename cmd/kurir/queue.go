@@ -64,7 +64,7 @@ func asking(name string, do func(*clerk, context.Context) int) func(*flag.FlagSe
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			var err error
-			if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ()}); err != nil {
+			if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); err != nil {
 				return complain(std.err, exitConfig, err)
 			}
 			c.client = control.NewClient(c.config.ControlSockets())

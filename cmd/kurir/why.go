@@ -52,7 +52,7 @@ func (c *clerk) whyCommand(path string, words []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if c.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
+	if c.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
 		return complain(c.stderr, exitConfig, err)
 	}
 	c.client = control.NewClient(c.config.ControlSockets())

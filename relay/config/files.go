@@ -20,6 +20,9 @@ var passwordKeys = []string{"password", "password_file", "password_command"}
 
 // checkLogin gets the password, and sees that it comes with a user name.
 func (l *loader) checkLogin(i int) {
+	if l.opts.Asking {
+		return
+	}
 	u := &l.cfg.Upstreams[i]
 	at := func(name string) key { return upstreamKey(i, name) }
 	var given []string
@@ -81,9 +84,14 @@ func (l *loader) checkLogin(i int) {
 
 // credential takes the password that systemd hands over (systemd.exec,
 // LoadCredential=). Only the first upstream gets it: to send it to a second
-// provider would give it away.
+// provider would give it away. An empty one is what a unit has to give for a
+// file that may be missing (SetCredential=), and counts as none. For who runs
+// Kurir by hand it is where kurir.service has it from.
 func (l *loader) credential(u *Upstream) bool {
 	dir := l.env["CREDENTIALS_DIRECTORY"]
+	if dir == "" && l.file == l.system.config {
+		dir = filepath.Dir(l.file)
+	}
 	if dir == "" {
 		return false
 	}
@@ -98,6 +106,9 @@ func (l *loader) credential(u *Upstream) bool {
 		return true
 	}
 	u.Password = Secret(trimLineEnd(text))
+	if u.Password == "" {
+		return false
+	}
 	l.checkPassword(k, u.Password)
 	return true
 }

@@ -36,6 +36,10 @@ type Options struct {
 	// 127.0.0.1:2525. What [upstream] says is not checked as a whole.
 	Sandbox bool
 
+	// Asking is for a program that only asks a running relay, by a user who may
+	// not have the password: logins are not looked at.
+	Asking bool
+
 	// system replaces what is outside a test's reach.
 	system *system
 }
@@ -330,7 +334,11 @@ func (l *loader) stateDir() string {
 	if l.system.superuser || writable(l.system.stateDir) {
 		return l.system.stateDir
 	}
-	return l.ownStateDir()
+	own := l.ownStateDir()
+	if l.opts.Asking && !isDir(own) && isDir(l.system.stateDir) {
+		return l.system.stateDir // of a service whose group the user is in
+	}
+	return own
 }
 
 // ownStateDir is the state directory of a relay that is no system service.

@@ -350,7 +350,8 @@ func TestStateDir(t *testing.T) {
 }
 
 // TestCredential proves that a systemd credential serves as the password, but
-// only where none is given, and that only the first provider gets it.
+// only where none is given, that only the first provider gets it, and that an
+// empty one is none.
 func TestCredential(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "password"), "from systemd\n")
@@ -371,6 +372,36 @@ func TestCredential(t *testing.T) {
 	_, err := config.Load(config.Options{Path: path, Environ: environ})
 	if want := path + ":4: upstream.password: is missing"; !strings.HasPrefix(fmt.Sprint(err), want) {
 		t.Errorf("%v, want %s …", err, want)
+	}
+
+	write(t, filepath.Join(dir, "password"), "\n")
+	write(t, path, without)
+	_, err = config.Load(config.Options{Path: path, Environ: environ})
+	if want := ": upstream.password: is missing"; !strings.Contains(fmt.Sprint(err), want) {
+		t.Errorf("%v, want … %s …", err, want)
+	}
+}
+
+// TestPasswordBeside proves that a check by hand finds the password of the
+// service, and that who only asks the relay needs none.
+func TestPasswordBeside(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "kurir.toml"), strings.Replace(minimal, "password = \"secret\"\n", "", 1))
+	if _, err := config.Load(config.Options{Path: path, Asking: true}); err != nil {
+		t.Error(err)
+	}
+	home := []string{"HOME=" + filepath.Join(dir, "home")}
+	if _, err := os.Stat("/proc/self"); err == nil { // where root cannot write either
+		if c, err := config.Load(config.Options{Path: path, Environ: home, Asking: true}.OnMachine(path, "/proc", false)); err != nil || c.StateDir != "/proc" {
+			t.Errorf("%v, %v, want the directory of the service", c, err)
+		}
+	}
+	write(t, filepath.Join(dir, "password"), "beside\n")
+	if got := load(t, config.Options{Path: path}.OnMachine(path, dir, true)).Upstreams[0].Password.Reveal(); got != "beside" {
+		t.Errorf("password %q", got)
+	}
+	if _, err := config.Load(config.Options{Path: path}); err == nil {
+		t.Error("a file beside any configuration was taken for the password")
 	}
 }
 
