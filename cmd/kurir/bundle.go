@@ -80,9 +80,12 @@ func (b *bundle) about() {
 func (b *bundle) configuration(path string) (*mask, error) {
 	b.heading("Configuration: what is not the default")
 	var err error
-	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
+	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
 		fmt.Fprintln(b.stdout, err)
-		return newMask(nil), err
+		// Who may not read the password can still ask the relay.
+		if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
+			return newMask(nil), err
+		}
 	}
 	fmt.Fprintf(b.stdout, "# from %q\n", b.config.File)
 	c := *b.config

@@ -105,7 +105,9 @@ type watcher struct {
 
 func (w *watcher) status() (s control.Status) {
 	w.t.Helper()
-	out, err := exec.Command("kurir", "status", "--json", "--config", w.file).CombinedOutput()
+	cmd := exec.Command("kurir", "status", "--json", "--config", w.file)
+	cmd.Env = plainEnviron()
+	out, err := cmd.CombinedOutput()
 	if err == nil {
 		err = json.Unmarshal(out, &s)
 	}
@@ -179,7 +181,7 @@ func (w *watcher) mended(cause explain.Cause) (missing string) {
 }
 
 // bodyOf is what an address answers.
-func bodyOf(t *testing.T, client *http.Client, address string) string {
+func bodyOf(t testing.TB, client *http.Client, address string) string {
 	t.Helper()
 	res, err := client.Get(address)
 	if err != nil {
