@@ -47,11 +47,17 @@ func BenchmarkSoak(b *testing.B) {
 		if err := h.relay.start(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		begin := h.burden(b)
 		load := &load{
 			scene: h.scene, relay: h.relay, addr: h.relay.started().SMTP[0], taken: map[string]bool{}, sent: map[string]int{},
 			sizes: []int{1 << 10, 1 << 10, 1 << 10, 1 << 10, 1 << 10, 10 << 10, 10 << 10, 10 << 10, 100 << 10, 1 << 20},
 		}
+		if !load.try("first") { // the file of the history is opened for it
+			b.Fatal("a message was not taken")
+		}
+		if _, err := h.provider.Wait(b.Context(), 1); err != nil {
+			b.Fatal(err)
+		}
+		begin := h.burden(b)
 		third := begin
 		began := time.Now()
 		for n, tick := 0, time.NewTicker(every); time.Since(began) < length; n++ {
@@ -85,7 +91,7 @@ func BenchmarkSoak(b *testing.B) {
 			b.Fatal(err)
 		}
 		end := h.burden(b)
-		for patience := time.Now().Add(5 * time.Minute); (end.goroutines > begin.goroutines || end.descriptors > begin.descriptors || end.waiting > 0) && time.Now().Before(patience); {
+		for patience := time.Now().Add(1 * time.Minute); (end.goroutines > begin.goroutines || end.descriptors > begin.descriptors || end.waiting > 0) && time.Now().Before(patience); {
 			time.Sleep(time.Second) // kept connections are let go of
 			end = h.burden(b)
 		}
