@@ -116,6 +116,9 @@ func (w *wire) put(line string) {
 }
 
 func (w *wire) flush() error {
+	if w.bw.Buffered() == 0 {
+		return nil
+	}
 	err := w.bw.Flush()
 	quickAck(w.conn)
 	return err

@@ -64,11 +64,8 @@ func (q *Queue) enterLocked(l *lane, enter func(time.Time) bool) bool {
 func (q *Queue) leave(l *lane) {
 	q.mu.Lock()
 	l.release()
-	waiting := l.waiting.len() > 0
+	q.nudgeFor(l)
 	q.mu.Unlock()
-	if waiting {
-		q.nudge()
-	}
 }
 
 // beforeDot marks a message that is in the spool already, waits for one that

@@ -138,7 +138,8 @@ type Queue struct {
 	lanes    []*lane
 	underway map[spool.ID]uint64 // stored messages that are being delivered, each with its take
 	takes    uint64
-	stopping bool
+	running  bool            // what waits may be delivered
+	stopping bool            // and no passage begins any more
 	deliver  context.Context // of all deliveries; outlives Run's by the grace
 	cancel   context.CancelFunc
 	working  sync.WaitGroup
@@ -230,6 +231,9 @@ func (r *Route) serves(from envelope.Path) bool {
 // under way any more, at most a grace later.
 func (q *Queue) Run(ctx context.Context) {
 	q.tellUncertain()
+	q.mu.Lock()
+	q.running = true
+	q.mu.Unlock()
 	housekeeping := time.NewTicker(time.Hour)
 	defer housekeeping.Stop()
 	flush := time.NewTicker(flushEvery)
@@ -271,7 +275,7 @@ func (q *Queue) tellUncertain() {
 // stop lets deliveries under way come to their end, within the grace.
 func (q *Queue) stop() {
 	q.mu.Lock()
-	q.stopping = true
+	q.running, q.stopping = false, true
 	q.mu.Unlock()
 	expired := time.AfterFunc(grace, q.cancel)
 	q.working.Wait()
@@ -286,14 +290,7 @@ func (q *Queue) pump() time.Duration {
 	now := time.Now()
 	next := time.Hour
 	for _, l := range q.lanes {
-		for {
-			i := q.nextLocked(l, now)
-			if i == nil {
-				break
-			}
-			q.working.Add(1)
-			go q.work(l, i)
-		}
+		q.startLocked(l, now)
 		if at, ok := l.nextTime(); ok {
 			next = min(next, max(at.Sub(now), 0))
 		}
@@ -301,9 +298,17 @@ func (q *Queue) pump() time.Duration {
 	return next
 }
 
+// startLocked delivers what is due, each in a slot of its own.
+func (q *Queue) startLocked(l *lane, now time.Time) {
+	for i := q.nextLocked(l, now); i != nil; i = q.nextLocked(l, now) {
+		q.working.Add(1)
+		go q.work(l, i)
+	}
+}
+
 // nextLocked takes the message that a free slot should deliver now, if any.
 func (q *Queue) nextLocked(l *lane, now time.Time) *item {
-	if q.stopping {
+	if !q.running {
 		return nil
 	}
 	i := l.take(now)
@@ -346,9 +351,16 @@ func (q *Queue) work(l *lane, i *item) {
 		q.mu.Lock()
 		l.release()
 		i = q.nextLocked(l, time.Now())
+		q.nudgeFor(l)
 		q.mu.Unlock()
 	}
-	q.nudge() // others may have become due, or the state of the lane changed
+}
+
+// nudgeFor makes Run look again if the lane will have something for it.
+func (q *Queue) nudgeFor(l *lane) {
+	if _, later := l.nextTime(); later {
+		q.nudge()
+	}
 }
 
 // nudge makes Run look again.
@@ -368,11 +380,9 @@ func (q *Queue) push(i *item) {
 		i.due = h.probe
 	}
 	l.waiting.push(i)
-	startable := l.hasSlot() && !q.stopping
+	q.startLocked(l, time.Now())
+	q.nudgeFor(l)
 	q.mu.Unlock()
-	if startable {
-		q.nudge()
-	}
 }
 
 // backoff is low doubled for each attempt beyond the first, at most high,

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,65 +84,83 @@ func (s *Spool) unhold(seg *segment) {
 // Load reads what is stored of a waiting message. It fails with ErrNotFound
 // if none with that ID waits.
 func (s *Spool) Load(id ID) (*Stored, error) {
-	st, _, err := s.load(id)
-	return st, err
+	l, err := s.load(id, 0)
+	return l.Stored, err
 }
 
 // Message reads what a delivery needs. Open of the message fails with
 // ErrNotFound once the message is gone; its reader reports damage instead of
 // the end, so that damaged content is never sent whole.
 func (s *Spool) Message(id ID) (*envelope.Message, *Stored, error) {
-	st, sums, err := s.load(id)
+	l, err := s.load(id, readAhead)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &envelope.Message{
-		Envelope: st.Envelope,
+		Envelope: l.Envelope,
 		ID:       id.String(),
-		Size:     st.Size,
-		EightBit: st.EightBit,
-		Open:     func() (io.ReadCloser, error) { return s.open(id, sums) },
-	}, st, nil
+		Size:     l.Size,
+		EightBit: l.EightBit,
+		Open:     func() (io.ReadCloser, error) { return s.open(id, l) },
+	}, l.Stored, nil
 }
 
-// sums are how content in the journal is checked while it is read: it
-// continues a checksum, and has to arrive at another.
-type sums struct{ begin, end uint32 }
+// readAhead is the largest record that is read whole for a delivery.
+const readAhead = 64 << 10
 
-func (s *Spool) load(id ID) (*Stored, sums, error) {
+// A loaded message is what a record says of it, and how its content is checked
+// while it is read: it continues the checksum begin and has to arrive at end.
+type loaded struct {
+	*Stored
+	begin, end uint32
+	content    []byte // nil if it was not read ahead
+}
+
+// load reads the record of a message, with the content if the record is no
+// longer than ahead.
+func (s *Spool) load(id ID, ahead int64) (l loaded, err error) {
 	e, err := s.find(id)
 	if err != nil {
-		return nil, sums{}, err
+		return loaded{}, err
 	}
+	defer func() {
+		if err != nil {
+			l, err = loaded{}, wrap("read "+id.String(), err)
+		}
+	}()
 	if e.seg == nil {
-		st, err := s.readMeta(meta(s.dir.deferred, id), id)
-		return st, sums{}, wrap("read "+id.String(), err)
+		l.Stored, err = s.readMeta(meta(s.dir.deferred, id), id)
+		return l, err
 	}
 	defer s.unhold(e.seg)
-	b := make([]byte, recordHead+4+int(e.env)+bigTail)
-	if e.kind == kindPut {
-		b = b[:len(b)-bigTail]
+	n := int64(recordHead + 4 + e.env)
+	switch {
+	case e.kind == kindBig:
+		n += bigTail
+	case int64(e.length) <= ahead:
+		n = int64(e.length)
 	}
+	b := make([]byte, n)
 	if _, err := e.seg.f.ReadAt(b, e.off); err != nil {
-		return nil, sums{}, wrap("read "+id.String(), err)
+		return l, err
 	}
 	h := readHead(b, e.seg.seq, e.off)
 	if h == nil || h.id != id {
-		return nil, sums{}, wrap("read "+id.String(), errDamaged)
+		return l, errDamaged
 	}
-	c := sums{checksum(0, b[recordHead:]), h.sum}
-	if e.kind == kindBig {
-		if c.begin != c.end {
-			return nil, sums{}, wrap("read "+id.String(), errDamaged)
+	switch env := b[:recordHead+4+e.env]; {
+	case e.kind == kindPut:
+		l.begin, l.end = checksum(0, env[recordHead:]), h.sum
+		if len(b) > len(env) {
+			l.content = b[len(env):]
 		}
-		_, end, _ := readBigTail(b[len(b)-bigTail:])
-		c = sums{0, end}
+	case checksum(0, b[recordHead:]) != h.sum:
+		return l, errDamaged
+	default:
+		_, l.end, _ = readBigTail(b[len(env):])
 	}
-	st := &Stored{}
-	if err := json.Unmarshal(b[recordHead+4:][:e.env], st); err != nil {
-		return nil, sums{}, wrap("read "+id.String(), err)
-	}
-	return st, c, nil
+	l.Stored = &Stored{}
+	return l, json.Unmarshal(b[recordHead+4:][:e.env], l.Stored)
 }
 
 // readMeta reads a json file and checks that it is about id.
@@ -162,13 +181,18 @@ func (s *Spool) readMeta(path string, id ID) (*Stored, error) {
 
 // open finds the content where it is now: it may have moved since the caller
 // looked.
-func (s *Spool) open(id ID, c sums) (io.ReadCloser, error) {
+func (s *Spool) open(id ID, l loaded) (io.ReadCloser, error) {
 	e, err := s.find(id)
 	if err != nil {
 		return nil, err
 	}
-	r := &contentReader{left: e.size, sum: c.begin, want: c.end, check: e.seg != nil}
-	if e.seg != nil && e.kind == kindPut {
+	r := &contentReader{left: e.size, sum: l.begin, want: l.end, check: e.seg != nil}
+	switch {
+	case e.seg != nil && l.content != nil:
+		s.unhold(e.seg)
+		r.r, r.close = bytes.NewReader(l.content), func() error { return nil }
+		return r, nil
+	case e.seg != nil && e.kind == kindPut:
 		r.r = io.NewSectionReader(e.seg.f, e.off+recordHead+4+int64(e.env), e.size)
 		r.close = func() error { s.unhold(e.seg); return nil }
 		return r, nil
