@@ -1,17 +1,32 @@
 package main
 
 import (
-	"os"
+	"context"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
-// softLimit is how much memory Kurir likes to stay below: what a burst has left
-// behind is given up sooner than the collector would, which is not a bound on
-// what is in use. GOMEMLIMIT in the environment takes its place.
-const softLimit = 96 << 20
+// enough is how much memory Kurir may have without looking after it. It is no
+// limit: a long queue needs more, and a collector that cannot reach its limit
+// takes half of the processor.
+const enough = 64 << 20
 
-func limitMemory() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softLimit)
+// giveBack returns what a burst has left behind, once a minute and sooner than
+// the collector would, until ctx ends.
+func giveBack(ctx context.Context) {
+	look := time.NewTicker(time.Minute)
+	defer look.Stop()
+	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		metrics.Read(memory)
+		if memory[0].Value.Uint64()-memory[1].Value.Uint64() > enough {
+			debug.FreeOSMemory()
+		}
 	}
 }

@@ -33,7 +33,6 @@ func prepareServe(flags *flag.FlagSet) action {
 
 // serve runs the relay until SIGTERM or SIGINT.
 func serve(path string, inSandbox bool, stdout, stderr io.Writer) int {
-	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -109,14 +108,18 @@ func exitCodeOf(err error) int {
 	return exitFailed
 }
 
+// settleAfter is when all that is done once at the start has been done.
+const settleAfter = 2 * time.Second
+
 // serveUntil runs a relay until ctx ends, and tells the service manager.
 func serveUntil(ctx context.Context, r *relay.Relay, stderr io.Writer) int {
 	notify("READY=1")
-	go settle()
+	defer time.AfterFunc(settleAfter, settle).Stop()
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
 	go keepWatched(watched, r)
+	go giveBack(watched)
 	if err := r.Run(ctx); err != nil {
 		return complain(stderr, exitFailed, err)
 	}
