@@ -64,7 +64,7 @@ func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *senderHol
 	if over == nil {
 		return nil, 0
 	}
-	delete(l.senders, from.Domain())
+	delete(l.senders, senderDomain(from))
 	kept := l.waiting.remove(func(i *item) bool { return senderDomain(i.from) == senderDomain(from) })
 	for _, i := range kept {
 		i.due = now
