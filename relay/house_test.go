@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,5 +89,45 @@ func TestHouseRules(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A promise can be looked up from its number, in README.md and in the tests
+// that hold Kurir to it: none is without a test, and no test names another.
+func TestPromises(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\*\*(P\d+)\*\*`).FindAllSubmatch(readme, -1) {
+		tested[string(m[1])] = false
+	}
+	number := regexp.MustCompile(`\bP[1-9]\d*\b`)
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		for _, c := range file.Comments {
+			for _, p := range number.FindAllString(c.Text(), -1) {
+				if _, known := tested[p]; !known {
+					t.Errorf("%s: there is no promise %s in README.md", path, p)
+				}
+				tested[p] = true
+			}
+		}
+		return nil
+	})
+	if err != nil || len(tested) == 0 {
+		t.Fatalf("%d promises: %v", len(tested), err)
+	}
+	for p, found := range tested {
+		if !found {
+			t.Errorf("no test holds Kurir to %s", p)
+		}
 	}
 }

@@ -43,7 +43,7 @@ const (
 
 // Who installs the service by the lines of README.md gets one that loses
 // nothing and refuses nobody, whatever befalls it, that can do no more than it
-// must, and that goes without a trace but the mail (P1, P2, P3, P9).
+// must, and that goes without a trace but the mail (P1, P2).
 func TestBoot(t *testing.T) {
 	ctx := within(t, 5*time.Minute)
 	s := &installation{machine: bootMachine(ctx, t), taken: map[string]bool{}}
@@ -178,7 +178,7 @@ func (s *installation) configure() {
 	s.write(bootConfig, s.config)
 }
 
-// modes looks at what Kurir may do, and others with what is Kurir's (P9).
+// modes looks at what Kurir may do, and others with what is Kurir's.
 func (s *installation) modes() {
 	s.want("stat -c '%a %U:%G %n' "+bootConfig+" /run/kurir /run/kurir/control.sock /var/lib/kurir /var/lib/kurir/*", strings.Join([]string{
 		"640 root:kurir " + bootConfig,
@@ -222,7 +222,7 @@ func (s *installation) kill() {
 	}
 }
 
-// restarts restarts while apps send: none is refused (P3).
+// restarts restarts while apps send: none is refused.
 func (s *installation) restarts() {
 	t, over := s.t, make(chan struct{})
 	var apps sync.WaitGroup

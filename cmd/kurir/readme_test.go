@@ -2,15 +2,20 @@ package main_test
 
 import (
 	"bytes"
+	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kurir/relay/config"
 	"kurir/upstream/explain"
+	"kurir/upstream/sandbox"
+	"kurir/upstream/upstreamtest"
 )
 
 // What README.md shows is what people type first and compare with: its
@@ -87,6 +92,75 @@ func TestReadme(t *testing.T) {
 			if !strings.Contains(got, strings.TrimSpace(want)) {
 				t.Errorf("%q is not in:\n%s", want, got)
 			}
+		}
+	})
+	t.Run("commands", func(t *testing.T) {
+		ctx := within(t, time.Minute)
+		smartHost := upstreamtest.Sandbox(t, sandbox.Options{Username: "sandbox", Password: "sandbox"})
+		dir := t.TempDir()
+		sandboxConfig(t, dir, smartHost, smartHost.STARTTLS().Port, "[listen]\nsmtp = [\"127.0.0.1:0\"]\n[delivery]\nwait = \"100ms\"\n")
+		// typed runs the commands of a block that are Kurir's, as one reads them.
+		typed := func(t *testing.T, start, id string) {
+			for line := range strings.Lines(block(t, start)) {
+				line, _, _ = strings.Cut(line, "#")
+				line, _, _ = strings.Cut(line, ">") // to where its output goes
+				words := strings.Fields(line)
+				if words[0] != "kurir" {
+					continue
+				}
+				for i, word := range words {
+					if word == "ID" || word == "6h0b3d9e1ew79" {
+						words[i] = id
+					}
+				}
+				in := dir
+				if words[1] == "init" {
+					in = t.TempDir()
+				}
+				for { // history is written once a second
+					kurir := exec.Command(words[0], words[1:]...)
+					kurir.Dir, kurir.Env, kurir.Stdin = in, plainEnviron(), strings.NewReader("secret\n")
+					out, err := kurir.CombinedOutput()
+					if err == nil && len(out) > 0 {
+						break
+					}
+					if words[1] != "why" || ctx.Err() != nil {
+						t.Errorf("%q: %v\n%s", words, err, out)
+						break
+					}
+				}
+			}
+		}
+		typed(t, "kurir init", "")
+
+		relay := newRelay(t, newScene(), "kurir", "serve", "--config", filepath.Join(dir, "kurir.toml"))
+		if err := relay.start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := exec.LookPath("curl"); err == nil {
+			mail := strings.Replace(block(t, "printf 'Subject"), "127.0.0.1:2525", relay.started().SMTP[0], 1)
+			if out, err := exec.Command("sh", "-c", mail).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		}
+		if err := smartHost.Set(sandbox.Behaviour{Script: map[explain.Stage]sandbox.Act{explain.StageMail: {Reply: "535 5.7.8 Wrong"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := smtp.SendMail(relay.started().SMTP[0], nil, "app@example.com", []string{"you@example.org"}, []byte("Subject: x\r\n\r\nx\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		var id string
+		_ = relay.until(ctx, "the mail is accepted", func() bool {
+			for _, e := range relay.events {
+				if e.Event == "message.accepted" && slices.Contains(e.To, "you@example.org") {
+					id = e.ID
+				}
+			}
+			return id != ""
+		})
+		typed(t, "kurir status", id)
+		if err := relay.stop(); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("files", func(t *testing.T) { // that are named in commands

@@ -179,7 +179,7 @@ func TestMakeRefuses(t *testing.T) {
 }
 
 // Any user can put anything into the directory. It is put aside and told
-// once; nobody gets another's file sent, and the others' mail goes out (P9).
+// once; nobody gets another's file sent, and the others' mail goes out.
 func TestHostileFiles(t *testing.T) {
 	p := newPlace(t)
 	good := `{"version":1,"from":"a@example.com","to":[{"to":"b@example.com"}]}` + "\n"
