@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"kurir/relay/config"
+	"kurir/relay/control"
 	"kurir/relay/listener"
 	"kurir/relay/maillog"
 )
@@ -80,7 +81,8 @@ func listen(c config.Listen, log *maillog.Log) (ports []listener.Port, err error
 
 func listenAt(e config.Endpoint) (net.Listener, error) {
 	if e.Network == "unix" {
-		return listenUnix(e.Address)
+		// For every user of this machine, as any of them may use the port on loopback.
+		return control.ListenUnix(e.Address, 0o666)
 	}
 	// Who is silent for too long is sent away anyway, so that four system calls
 	// a connection for TCP keep-alive would be for nothing.

@@ -62,7 +62,7 @@ func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, w.say("verdict.interrupted"))
+		fmt.Fprintln(stderr, w.Say("verdict.interrupted"))
 		return exitFailed
 	case err != nil:
 		return complain(stderr, exitConfig, err)
@@ -85,7 +85,7 @@ func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 
 // checkAll checks every smart host and what is around Kurir. Its error is one
 // of the configuration.
-func checkAll(ctx context.Context, c *config.Config, to envelope.Path, w words) (*checkup, error) {
+func checkAll(ctx context.Context, c *config.Config, to envelope.Path, w explain.Words) (*checkup, error) {
 	upstreams, err := relay.UpstreamOptions(c)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func checkAll(ctx context.Context, c *config.Config, to envelope.Path, w words) 
 }
 
 // conclude sets OK, and says what everything comes to.
-func (c *checkup) conclude(w words) {
+func (c *checkup) conclude(w explain.Words) {
 	var ways, broken []string
 	unsent := ""
 	for i, r := range c.Upstreams {
@@ -127,8 +127,8 @@ func (c *checkup) conclude(w words) {
 	case len(broken) > 0:
 		result = "some"
 	}
-	and := w.say("verdict.and")
-	c.Summary = w.say("verdict."+result, "ways", strings.Join(ways, and), "broken", strings.Join(broken, and))
+	and := w.Say("verdict.and")
+	c.Summary = w.Say("verdict."+result, "ways", strings.Join(ways, and), "broken", strings.Join(broken, and))
 }
 
 // numbered puts the place in the configuration before the name of a smart

@@ -11,6 +11,7 @@ import (
 
 	"kurir/relay"
 	"kurir/relay/config"
+	"kurir/upstream/explain"
 )
 
 // mailServers are those that systems come with: the name of the process that
@@ -29,11 +30,11 @@ const systemd = "systemd (process 1)"
 
 // taken says who has an address, and what to do about it. What the system
 // hides, the greeting of an SMTP server may tell.
-func taken(ctx context.Context, e *relay.ListenError, w words) (f finding, ours bool) {
+func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (f finding, ours bool) {
 	_, port, _ := net.SplitHostPort(e.Addr)
 	say := func(result mark, name string, pairs ...string) finding {
 		pairs = append(pairs, "addr", e.Addr, "port", port, "holder", e.Holder)
-		return finding{"listen.smtp", result, w.say(name, pairs...)}
+		return finding{"listen.smtp", result, w.Say(name, pairs...)}
 	}
 	process, _, _ := strings.Cut(e.Holder, " (")
 	switch {

@@ -42,7 +42,7 @@ func TestCheckWords(t *testing.T) {
 		source.Write(text)
 	}
 	english, indonesian := checkWords(explain.English), checkWords(explain.Indonesian)
-	for _, m := range regexp.MustCompile(`\bsay\((?:[a-z]+, )?"([a-z]+)\.([a-z_]+)"`).FindAllStringSubmatch(source.String(), -1) {
+	for _, m := range regexp.MustCompile(`\bSay\((?:[a-z]+, )?"([a-z]+)\.([a-z_]+)"`).FindAllStringSubmatch(source.String(), -1) {
 		if english[m[1]][m[2]] == "" {
 			t.Errorf("%s.%s is said, and is no text", m[1], m[2])
 		}
@@ -67,18 +67,7 @@ func TestCheckWords(t *testing.T) {
 	}
 }
 
-// What a server says can be of any length and turn a terminal upside down.
-func TestSay(t *testing.T) {
-	w := words{"a": {"b": "it says {words}"}}
-	if got := w.say("a.b", "words", "x\n\x1b[2J\u202e\u2028\u009b{words}"); strings.ContainsAny(got, "\n\x1b\u202e\u2028\u009b") || !strings.HasPrefix(got, "it says x") {
-		t.Errorf("%q", got)
-	}
-	if got := w.say("a.b", "words", strings.Repeat("ü", 10*mostShown)); len(got) > mostShown+50 {
-		t.Errorf("%d octets", len(got))
-	}
-}
-
-// Nor may a server fill the screen with its reply.
+// No server may fill the screen with its reply.
 func TestPrintBounded(t *testing.T) {
 	long := strings.Repeat("go away ", 100_000)
 	all := &checkup{Upstreams: []*check.Report{{
@@ -86,7 +75,7 @@ func TestPrintBounded(t *testing.T) {
 		Sent:    &check.Sent{Reply: long},
 	}}}
 	var out strings.Builder
-	if err := all.print(&out, checkWords(explain.English)); err != nil || out.Len() > 3*mostShown || !strings.Contains(out.String(), "\n  do:     Ask it.\n") {
+	if err := all.print(&out, checkWords(explain.English)); err != nil || out.Len() > 10_000 || !strings.Contains(out.String(), "\n  do:     Ask it.\n") {
 		t.Errorf("%d octets: %v", out.Len(), err)
 	}
 }

@@ -17,23 +17,23 @@ import (
 // last line what it comes to.
 type printer struct {
 	bytes.Buffer
-	words
+	explain.Words
 }
 
-func (c *checkup) print(to io.Writer, w words) error {
-	p := &printer{words: w}
+func (c *checkup) print(to io.Writer, w explain.Words) error {
+	p := &printer{Words: w}
 	for i, r := range c.Upstreams {
 		fmt.Fprintf(p, "%s: %s\n\n", c.numbered(i, r.Host), p.names(r.Names))
 		p.report(r)
 	}
-	fmt.Fprintln(p, w.say("machine.title"))
+	fmt.Fprintln(p, w.Say("machine.title"))
 	table := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	for _, f := range c.Local {
-		label := w.say("machine." + f.What)
+		label := w.Say("machine." + f.What)
 		if label == "" {
 			label = f.What // a key of the configuration
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", w.say("machine."+string(f.Result)), label, f.Text)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", w.Say("machine."+string(f.Result)), label, f.Text)
 	}
 	_ = table.Flush() // into memory
 	p.WriteString("\n")
@@ -42,14 +42,14 @@ func (c *checkup) print(to io.Writer, w words) error {
 		if r.Trouble != nil && !told[r.Trouble.Details] {
 			told[r.Trouble.Details] = true
 			for line := range strings.Lines(r.Trouble.Details) {
-				fmt.Fprintln(p, cut(strings.TrimSuffix(line, "\n")))
+				fmt.Fprintln(p, explain.Shown(strings.TrimSuffix(line, "\n")))
 			}
 			p.WriteString("\n")
 		}
 		if s := r.Sent; s != nil {
 			fmt.Fprintf(p, "%s\n  %s\n\n",
-				w.say("sent.over", "from", string(s.From), "to", string(s.To), "over", s.Over, "time", took(s.ElapsedMS)),
-				explain.Printable(cut(s.Reply)))
+				w.Say("sent.over", "from", string(s.From), "to", string(s.To), "over", s.Over, "time", took(s.ElapsedMS)),
+				explain.Shown(s.Reply))
 		}
 	}
 	fmt.Fprintln(p, c.Summary)
@@ -59,10 +59,10 @@ func (c *checkup) print(to io.Writer, w words) error {
 
 func (p *printer) report(r *check.Report) {
 	table := tabwriter.NewWriter(p, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(table, "  %s\t%s\t%s\n", p.say("table.port"), p.say("table.security"), p.say("table.result"))
+	fmt.Fprintf(table, "  %s\t%s\t%s\n", p.Say("table.port"), p.Say("table.security"), p.Say("table.result"))
 	for i := range r.Candidates {
 		c := &r.Candidates[i]
-		fmt.Fprintf(table, "  %d\t%s\t%s\n", c.Port, p.say("table."+string(c.TLS)), p.result(c, r.Way))
+		fmt.Fprintf(table, "  %d\t%s\t%s\n", c.Port, p.Say("table."+string(c.TLS)), p.result(c, r.Way))
 	}
 	_ = table.Flush()
 	p.WriteString("\n")
@@ -75,11 +75,11 @@ func (p *printer) names(n check.Names) string {
 	addresses := strings.Join(n.Addresses, ", ")
 	switch {
 	case len(n.Addresses) == 0:
-		return p.say("names.none")
+		return p.Say("names.none")
 	case n.LoopbackOnly:
-		return p.say("names.self", "addresses", addresses)
+		return p.Say("names.self", "addresses", addresses)
 	}
-	return p.say("names.found", "addresses", addresses, "time", took(n.ElapsedMS))
+	return p.Say("names.found", "addresses", addresses, "time", took(n.ElapsedMS))
 }
 
 // result is one candidate in a few words.
@@ -88,11 +88,11 @@ func (p *printer) result(c *check.Candidate, way *explain.Candidate) string {
 	case c.Trouble != nil:
 		return c.Trouble.Title
 	case c.Result == check.SignedIn:
-		return p.say("table.signed_in")
+		return p.Say("table.signed_in")
 	case way != nil:
-		return p.say("table.works")
+		return p.Say("table.works")
 	}
-	return p.say("table.same_account")
+	return p.Say("table.same_account")
 }
 
 func (p *printer) candidate(c *check.Candidate) {
@@ -105,27 +105,27 @@ func (p *printer) candidate(c *check.Candidate) {
 		if s.Failed {
 			text = "facts.step_failed"
 		}
-		steps = append(steps, p.say(text, "stage", string(s.Stage), "time", took(s.ElapsedMS)))
+		steps = append(steps, p.Say(text, "stage", string(s.Stage), "time", took(s.ElapsedMS)))
 	}
-	row(p.say("facts.steps"), strings.Join(steps, ", "))
+	row(p.Say("facts.steps"), strings.Join(steps, ", "))
 	if c.TLSVersion != "" {
-		row(p.say("facts.encryption"), c.TLSVersion)
+		row(p.Say("facts.encryption"), c.TLSVersion)
 	}
 	if x := c.Certificate; x != nil {
-		row(p.say("facts.certificate"), p.say("facts.names", "names", strings.Join(x.Names, ", ")))
-		row("", p.say("facts.issuer", "issuer", x.Issuer))
-		row("", p.say("facts.dates", "from", x.NotBefore.Format(time.DateOnly), "until", x.NotAfter.Format(time.DateOnly)))
+		row(p.Say("facts.certificate"), p.Say("facts.names", "names", strings.Join(x.Names, ", ")))
+		row("", p.Say("facts.issuer", "issuer", x.Issuer))
+		row("", p.Say("facts.dates", "from", x.NotBefore.Format(time.DateOnly), "until", x.NotAfter.Format(time.DateOnly)))
 		if x.EndsSoon {
 			days := strconv.Itoa(int(time.Until(x.NotAfter).Hours() / 24))
-			row(p.say("machine.warning"), p.say("facts.ends_soon", "days", days))
+			row(p.Say("machine.warning"), p.Say("facts.ends_soon", "days", days))
 		}
 	}
 	if c.TLSVersion != "" {
-		row(p.say("facts.login"), p.list(c.Auth))
+		row(p.Say("facts.login"), p.list(c.Auth))
 		if c.Size > 0 {
-			row(p.say("facts.size"), p.size(c.Size))
+			row(p.Say("facts.size"), p.size(c.Size))
 		}
-		row(p.say("facts.offers"), p.list(c.Extensions))
+		row(p.Say("facts.offers"), p.list(c.Extensions))
 	}
 	_ = table.Flush()
 	p.WriteString("\n")
@@ -133,9 +133,9 @@ func (p *printer) candidate(c *check.Candidate) {
 
 func (p *printer) list(words []string) string {
 	if len(words) == 0 {
-		return p.say("facts.none")
+		return p.Say("facts.none")
 	}
-	return explain.Printable(cut(strings.Join(words, " ")))
+	return explain.Shown(strings.Join(words, " "))
 }
 
 // took is a time as people read it.
@@ -151,7 +151,7 @@ func took(ms float64) string {
 
 func (p *printer) size(octets int64) string {
 	if octets < 1_000_000 {
-		return p.say("facts.octets", "n", strconv.FormatInt(octets, 10))
+		return p.Say("facts.octets", "n", strconv.FormatInt(octets, 10))
 	}
-	return p.say("facts.megabytes", "n", strconv.FormatInt(octets/1_000_000, 10))
+	return p.Say("facts.megabytes", "n", strconv.FormatInt(octets/1_000_000, 10))
 }

@@ -14,6 +14,7 @@ import (
 	"kurir/relay/config"
 	"kurir/relay/spool"
 	"kurir/upstream/check"
+	"kurir/upstream/explain"
 )
 
 // A mark says what a finding on this machine means.
@@ -33,7 +34,7 @@ type finding struct {
 }
 
 // lookAround looks at everything that is not the provider's.
-func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, w words) []finding {
+func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, w explain.Words) []finding {
 	var found []finding
 	for _, warning := range c.Warnings {
 		if !strings.HasPrefix(warning.Key, "listen.") { // those are looked at below
@@ -47,17 +48,17 @@ func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, 
 	}
 	system := os.DirFS("/")
 	if provider, end := relay.PasswordEnds(c); !end.IsZero() {
-		found = append(found, finding{"upstream.password", doubt, w.say("login.ends", "provider", provider, "date", end.Format(time.DateOnly))})
+		found = append(found, finding{"upstream.password", doubt, w.Say("login.ends", "provider", provider, "date", end.Format(time.DateOnly))})
 	}
 	return append(found, outside(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
 }
 
 // listenOn looks whether Kurir can listen there, or does already.
-func listenOn(ctx context.Context, addr string, w words) (f finding, ours bool) {
+func listenOn(ctx context.Context, addr string, w explain.Words) (f finding, ours bool) {
 	f = finding{What: "listen.smtp", Result: wrong}
 	err := relay.TryListen(addr)
 	if err == nil {
-		f.Result, f.Text = fine, w.say("listen.free", "addr", addr)
+		f.Result, f.Text = fine, w.Say("listen.free", "addr", addr)
 		return f, false
 	}
 	failed := &relay.ListenError{Addr: addr, Err: err}
@@ -66,11 +67,11 @@ func listenOn(ctx context.Context, addr string, w words) (f finding, ours bool) 
 	case failed.Taken():
 		return taken(ctx, failed, w)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		f.Result, f.Text = doubt, w.say("listen.rights", "addr", addr) // the service may have them
+		f.Result, f.Text = doubt, w.Say("listen.rights", "addr", addr) // the service may have them
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		f.Text = w.say("listen.not_ours", "addr", addr)
+		f.Text = w.Say("listen.not_ours", "addr", addr)
 	default:
-		f.Text = w.say("listen.other", "addr", addr, "error", failed.Err.Error())
+		f.Text = w.Say("listen.other", "addr", addr, "error", failed.Err.Error())
 	}
 	if f.Result == wrong && strings.HasPrefix(addr, "[") {
 		f.Result = doubt // without IPv6, Kurir goes on with the other addresses
@@ -79,7 +80,7 @@ func listenOn(ctx context.Context, addr string, w words) (f finding, ours bool) 
 }
 
 // outside says what the listener looks like from other machines.
-func outside(l config.Listen, system fs.FS, w words) finding {
+func outside(l config.Listen, system fs.FS, w explain.Words) finding {
 	e, err := relay.ExposureOf(l)
 	if err != nil { // the interfaces cannot be read: the configuration was valid
 		return finding{"listen.allow", doubt, err.Error()}
@@ -88,7 +89,7 @@ func outside(l config.Listen, system fs.FS, w words) finding {
 }
 
 // whoMayConnect says listen.allow in words, and whom it lets in from outside.
-func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w words) finding {
+func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w explain.Words) finding {
 	var who []string
 	beyond := false
 	for _, entry := range l.Allow {
@@ -98,13 +99,13 @@ func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w words) fin
 		beyond = beyond || !local
 		switch {
 		case entry == "loopback", entry == "private", entry == "subnet":
-			entry = w.say("allow." + entry)
+			entry = w.Say("allow." + entry)
 		case p.IsValid() && p.Bits() == 0:
-			entry = w.say("allow.world", "net", entry)
+			entry = w.Say("allow.world", "net", entry)
 		}
 		who = append(who, entry)
 	}
-	text := w.say("allow.who", "who", strings.Join(who, ", "))
+	text := w.Say("allow.who", "who", strings.Join(who, ", "))
 	if len(e.Addresses) > 0 {
 		var at []string
 		for _, a := range e.Addresses {
@@ -114,10 +115,10 @@ func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w words) fin
 		if e.Public {
 			name = "allow.internet"
 		}
-		text += "; " + w.say(name, "addresses", strings.Join(at, ", "))
+		text += "; " + w.Say(name, "addresses", strings.Join(at, ", "))
 	}
 	say := func(result mark, name string) finding {
-		return finding{"listen.allow", result, w.say(name, "text", text, "gateway", e.Audience.Gateway.String())}
+		return finding{"listen.allow", result, w.Say(name, "text", text, "gateway", e.Audience.Gateway.String())}
 	}
 	inside := inContainer(system)
 	switch {
@@ -147,10 +148,10 @@ func inContainer(system fs.FS) bool {
 }
 
 // spoolDir looks whether mail could be kept, for how long, and who could do it.
-func spoolDir(c *config.Config, running bool, system fs.FS, w words) finding {
+func spoolDir(c *config.Config, running bool, system fs.FS, w explain.Words) finding {
 	dir, direct := c.Spool.Dir, c.Delivery.Mode == "direct"
 	say := func(result mark, name string, pairs ...string) finding {
-		return finding{"spool.dir", result, w.say(name, append(pairs, "dir", dir)...)}
+		return finding{"spool.dir", result, w.Say(name, append(pairs, "dir", dir)...)}
 	}
 	ephemeral, err := spool.Probe(dir)
 	_, noSystemd := fs.Stat(system, "run/systemd/system") // sd_booted(3)
@@ -171,10 +172,10 @@ func spoolDir(c *config.Config, running bool, system fs.FS, w words) finding {
 
 // clock compares our time with the dates of the certificates, the only other
 // clock that was seen.
-func clock(reports []*check.Report, w words) finding {
+func clock(reports []*check.Report, w explain.Words) finding {
 	now := time.Now()
 	say := func(result mark, name string, pairs ...string) finding {
-		return finding{"clock", result, w.say(name, append(pairs, "time", now.UTC().Format("2006-01-02 15:04"))...)}
+		return finding{"clock", result, w.Say(name, append(pairs, "time", now.UTC().Format("2006-01-02 15:04"))...)}
 	}
 	f := say(fine, "clock.time")
 	for _, r := range reports {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"kurir/upstream/spelling"
 )
 
 // A Fault is one thing wrong with the configuration, and what to write
@@ -124,38 +126,11 @@ func nearest(word string, choices []string) string {
 	normal := func(s string) string {
 		return strings.ReplaceAll(strings.ToLower(s), "-", "_")
 	}
-	if len(word) > 64 {
-		return "" // no key is so long, and the distance takes quadratic time
-	}
 	best, least := "", 1+min(3, max(1, len(word)/3))
 	for _, choice := range choices {
-		if d := distance(normal(word), normal(choice)); d < least {
+		if d := spelling.Slips(normal(word), normal(choice)); d < least {
 			best, least = choice, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters to insert, drop, change or swap with their
-// neighbour (optimal string alignment).
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := last[j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,39 +12,52 @@ import (
 	"time"
 )
 
-// A TakenError says that another relay answers on the socket.
+// A TakenError says that a program answers on the socket. It is
+// syscall.EADDRINUSE.
 type TakenError struct{ Path string }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("another Kurir answers on %s: stop it, or set control.socket to another path", e.Path)
+	return fmt.Sprintf("a program answers on %s, probably another Kurir: stop it, or choose another path", e.Path)
 }
+
+func (e *TakenError) Unwrap() error { return syscall.EADDRINUSE }
 
 // askTime is how long a socket may take to answer.
 const askTime = 2 * time.Second
 
 // Listen makes the socket at path, for this user and group only, and its
-// directory if that is missing. A socket that a dead relay has left is
-// replaced; it fails with a *TakenError if one answers there.
+// directory if that is missing. The rest is as with ListenUnix.
 func Listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	err := os.MkdirAll(filepath.Dir(path), 0o750)
+	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
+	l, err := ListenUnix(path, 0o660)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return l, nil
+}
+
+// ListenUnix makes a socket at path with a mode. A socket that a dead program
+// has left is replaced; it fails with a *TakenError if one answers there.
+func ListenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	conn, err := net.DialTimeout("unix", path, askTime)
 	switch {
 	case err == nil:
 		_ = conn.Close()
 		return nil, &TakenError{path}
-	case errors.Is(err, syscall.ECONNREFUSED): // its relay is dead
+	case errors.Is(err, syscall.ECONNREFUSED): // nobody
 		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 			_ = os.Remove(path) // Listen says what is wrong if this fails
 		}
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, err
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(fmt.Errorf("control socket: %w", err), l.Close())
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }

@@ -53,7 +53,7 @@ func judge(to []envelope.Recipient, receipt *explain.Receipt, err error) outcome
 		switch failure.Scope() {
 		case explain.ScopeRoute:
 			o.route = failure
-			o.idle = beforeMail(failure.Stage)
+			o.idle = failure.BeforeMail()
 		case explain.ScopeSender:
 			o.sender = failure
 		}
@@ -101,15 +101,6 @@ func failureForAll(to []envelope.Recipient, f *explain.Failure) []*explain.Failu
 		failures[i] = &each
 	}
 	return failures
-}
-
-// beforeMail tells that a session failed before it came to any message.
-func beforeMail(s explain.Stage) bool {
-	switch s {
-	case explain.StageMail, explain.StageRcpt, explain.StageData, explain.StageDot:
-		return false
-	}
-	return true
 }
 
 // refusedAlike gives the recipients another reason.

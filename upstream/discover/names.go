@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"kurir/upstream/provider"
+	"kurir/upstream/spelling"
 )
 
 // An AddressError is an email address that cannot be one.
@@ -89,7 +90,7 @@ func nearestProviders(name string) []string {
 	var all []near
 	for _, p := range provider.All() {
 		for _, n := range append([]string{p.Name}, p.Aliases...) {
-			d := distance(name, n)
+			d := spelling.Slips(name, n)
 			if len(name) >= 4 && strings.HasPrefix(n, name) || strings.HasPrefix(name, n+".") {
 				d = 1 // "fast", "sendgrid.net"
 			}
@@ -111,39 +112,10 @@ func nearestProviders(name string) []string {
 func similarDomain(domain string) string {
 	for _, p := range provider.All() {
 		for _, q := range p.Domains {
-			if len(q.Name) > 6 && !strings.Contains(q.Name, "*") && distance(domain, q.Name) == 1 {
+			if len(q.Name) > 6 && !strings.Contains(q.Name, "*") && spelling.Slips(domain, q.Name) == 1 {
 				return q.Name
 			}
 		}
 	}
 	return ""
-}
-
-// distance counts the slips between two words: a letter more, less or other,
-// or two that changed places. Long words are as far away as can be.
-func distance(a, b string) int {
-	const longest = 64 // it takes quadratic time
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
 }

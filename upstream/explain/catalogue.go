@@ -125,8 +125,8 @@ func (f *Failure) code() int {
 // class is the first digit of the code, 0 without one.
 func (f *Failure) class() int { return f.code() / 100 }
 
-// beforeMail tells that the session had not come to the message yet.
-func (f *Failure) beforeMail() bool {
+// BeforeMail tells that the session had not come to the message yet.
+func (f *Failure) BeforeMail() bool {
 	switch f.Stage {
 	case StageMail, StageRcpt, StageData, StageDot, "":
 		return false
@@ -156,7 +156,7 @@ func (f *Failure) Verdict() Verdict {
 		return Retry
 	case Verdict(v) == Return && (f.class() == 4 || f.outOfStep()):
 		return Retry
-	case Verdict(v) == Return && f.beforeMail():
+	case Verdict(v) == Return && f.BeforeMail():
 		return Hold
 	}
 	return Verdict(v)
@@ -166,7 +166,7 @@ func (f *Failure) Verdict() Verdict {
 // something of this one mail: its sender is misspelt or nowhere, or a bare code, which
 // is too little to keep all other mail for.
 func (f *Failure) ofThisMail() bool {
-	if f.beforeMail() {
+	if f.BeforeMail() {
 		return false
 	}
 	v := f.variant()
@@ -205,9 +205,9 @@ func (f *Failure) Scope() Scope {
 	switch {
 	case f.Cause == DeliveryUncertain:
 		return ScopeMessage
-	case f.Cause == ServerBusy && f.class() == 4 && f.code() != 421 && !f.beforeMail():
+	case f.Cause == ServerBusy && f.class() == 4 && f.code() != 421 && !f.BeforeMail():
 		return ScopeMessage // it puts off this message, not the session
-	case f.beforeMail(), f.code() == 421:
+	case f.BeforeMail(), f.code() == 421:
 		return ScopeRoute
 	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
 		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much

@@ -231,11 +231,8 @@ func (f *Failure) onePort() bool {
 // answered to AUTH, MAIL, RCPT or the content, it is the same account and the
 // same message everywhere, and trying on would only bring a lockout nearer.
 func (f *Failure) Elsewhere() bool {
-	switch f.Stage {
-	case StageMail, StageRcpt, StageData, StageDot:
-		return false
-	case StageAuth:
+	if f.Stage == StageAuth {
 		return f.Reply == nil && !f.aboutToken()
 	}
-	return true
+	return f.BeforeMail()
 }

@@ -10,20 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 )
-
-// A Language is the one that people are spoken to in.
-type Language string
-
-// The languages; "" is English.
-const (
-	English    Language = "en"
-	Indonesian Language = "id"
-)
-
-// Languages lists all of them.
-func Languages() []Language { return []Language{English, Indonesian} }
 
 // A vocabulary is all texts of one language, each named by its cause or by
 // cause/variant.
@@ -294,18 +281,4 @@ func day(s string) string {
 		return ""
 	}
 	return t.Format(time.DateOnly)
-}
-
-// Printable is s in one line that shows what it holds: what others said cannot
-// break a line of ours, move the cursor of a terminal or turn the direction of
-// writing. Letters and signs of all scripts stay; each control, line end and
-// invisible mark of formatting becomes a blank, and each byte that is not
-// UTF-8 U+FFFD.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return ' '
-		}
-		return r
-	}, s)
 }

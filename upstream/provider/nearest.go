@@ -1,6 +1,10 @@
 package provider
 
-import "strings"
+import (
+	"strings"
+
+	"kurir/upstream/spelling"
+)
 
 // Nearest returns the provider's host that a name is most likely a misspelling
 // of: one that at most two letters, in a short name one, have to be inserted,
@@ -18,34 +22,10 @@ func Nearest(host string) string {
 			if gap >= least || strings.Contains(h, "*") {
 				continue
 			}
-			if d := distance(host, h); d < least {
+			if d := spelling.Slips(host, h); d < least {
 				best, least = h, d
 			}
 		}
 	}
 	return best
-}
-
-// distance counts the letters to insert, drop, change or swap with their
-// neighbour.
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := last[j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

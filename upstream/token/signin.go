@@ -90,7 +90,7 @@ type Browser struct {
 	port            net.Listener
 }
 
-// Browser begins a sign-in by browser. The caller calls Wait or Close.
+// Browser begins a sign-in by browser. The caller calls Wait.
 func (s *SignIn) Browser() (*Browser, error) {
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -103,9 +103,6 @@ func (s *SignIn) Browser() (*Browser, error) {
 		oauth2.SetAuthURLParam("login_hint", s.o.Account))
 	return b, nil
 }
-
-// Close gives the port free.
-func (b *Browser) Close() error { return b.port.Close() }
 
 // errForeign is an answer that does not belong to this sign-in.
 var errForeign = errors.New("this is not the address that the browser was sent back to, nor the code in it")

@@ -26,7 +26,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 		s.tell(w, r, http.StatusNotFound, "message.unknown")
 		return
 	}
-	v := messagePage{view: s.view(r, s.words.say("message.title", "id", id.String())), ID: id.String()}
+	v := messagePage{view: s.view(r, s.words.Say("message.title", "id", id.String())), ID: id.String()}
 	records, err := s.o.History.Story(v.ID)
 	if err != nil {
 		s.tell(w, r, http.StatusInternalServerError, "page.unreadable")

@@ -60,7 +60,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, code int, name str
 	s.show(w, code, "notice.html", struct {
 		view
 		Text string
-	}{s.view(r, s.words.say("page.notice")), s.words.say(name)})
+	}{s.view(r, s.words.Say("page.notice")), s.words.Say(name)})
 }
 
 // A frontPage is the status page.
@@ -95,7 +95,7 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		s.enter(w, r, token)
 		return
 	}
-	v := frontPage{view: s.view(r, s.words.say("page.title"))}
+	v := frontPage{view: s.view(r, s.words.Say("page.title"))}
 	problem := func(err error) {
 		if err != nil && v.Trusted {
 			v.Problems = append(v.Problems, err.Error())
@@ -142,7 +142,7 @@ func (s *Server) route(r control.Route, trusted bool) routeView {
 // headline answers the first question: does mail flow?
 func (s *Server) headline(routes []routeView) (state, text string) {
 	if err := s.o.Ready(); err != nil {
-		return "bad", s.words.say("headline.not_ready")
+		return "bad", s.words.Say("headline.not_ready")
 	}
 	bad, state := 0, "good"
 	for _, r := range routes {
@@ -155,13 +155,13 @@ func (s *Server) headline(routes []routeView) (state, text string) {
 	}
 	switch {
 	case bad == 0:
-		return state, s.words.say("headline.flows")
+		return state, s.words.Say("headline.flows")
 	case bad < len(routes):
-		return state, s.words.say("headline.partly", "bad", strconv.Itoa(bad), "all", strconv.Itoa(len(routes)))
+		return state, s.words.Say("headline.partly", "bad", strconv.Itoa(bad), "all", strconv.Itoa(len(routes)))
 	case state == "bad":
-		return state, s.words.say("headline.held")
+		return state, s.words.Say("headline.held")
 	}
-	return state, s.words.say("headline.down")
+	return state, s.words.Say("headline.down")
 }
 
 // recent are the messages that something happened to last, each with that.
@@ -181,7 +181,7 @@ func (s *Server) recent() ([]mailView, error) {
 
 func (s *Server) mail(r history.Record) mailView {
 	name := strings.ReplaceAll(r.Event, ".", "_")
-	v := mailView{Record: r, State: "plain", Outcome: s.words.say("event." + name), Linked: r.ID != ""}
+	v := mailView{Record: r, State: "plain", Outcome: s.words.Say("event." + name), Linked: r.ID != ""}
 	switch r.Event {
 	case "delivery.sent":
 		v.State = "good"
@@ -220,7 +220,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 		Query string
 		Mails []mailView
 		Full  bool // there may be more
-	}{view: s.view(r, s.words.say("page.search")), Query: strings.TrimSpace(r.URL.Query().Get("q"))}
+	}{view: s.view(r, s.words.Say("page.search")), Query: strings.TrimSpace(r.URL.Query().Get("q"))}
 	if v.Query == "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return

@@ -11,7 +11,7 @@ import (
 // Both languages say everything that the other says, with the same facts; all
 // that a template says is there, and nothing is left over.
 func TestWords(t *testing.T) {
-	en, id := wordsIn("en"), wordsIn("id")
+	en, id := wordsIn("en").Words, wordsIn("id").Words
 	braces := regexp.MustCompile(`\{\w+\}`)
 	facts := func(text string) []string {
 		found := braces.FindAllString(text, -1)
