@@ -19,3 +19,11 @@ func Hurry(t *testing.T) {
 	t.Cleanup(func() { timeouts = before })
 	timeouts.greeting, timeouts.tls = 200*time.Millisecond, 200*time.Millisecond
 }
+
+// Dawdle has clients wait for ever for the answer to RSET, until the test is
+// over.
+func Dawdle(t *testing.T) {
+	before := timeouts
+	t.Cleanup(func() { timeouts = before })
+	timeouts.rset = 24 * time.Hour
+}

@@ -50,26 +50,31 @@ func (p *pool) get(ctx context.Context) (*session, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	s, err := p.find(ctx)
+	if err != nil {
+		<-p.slots
+	}
+	return s, err
+}
+
+// find gives a kept session, or a new one.
+func (p *pool) find(ctx context.Context) (*session, error) {
 	for {
 		s, err := p.take()
 		if err != nil {
-			<-p.slots
 			return nil, err
 		}
 		if s == nil {
-			break
+			return p.route.connect(ctx)
 		}
-		if s.awake() {
+		if s.awake(ctx) {
 			return s, nil
 		}
 		p.end(s)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 	}
-	s, err := p.route.connect(ctx)
-	if err != nil {
-		<-p.slots
-		return nil, err
-	}
-	return s, nil
 }
 
 // take removes the session that rested least, nil if none is kept.

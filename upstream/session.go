@@ -20,11 +20,11 @@ import (
 // RFC 5321, section 4.5.3.2; dial and greeting are short, because a blocked
 // port stays silent and the next candidate waits.
 var timeouts = struct {
-	dial, greeting, ehlo, tls, auth, mail, rcpt, data, block, dot, quit time.Duration
+	dial, greeting, ehlo, tls, auth, mail, rcpt, data, block, dot, rset, quit time.Duration
 }{
 	dial:     10 * time.Second,
 	greeting: 30 * time.Second,
-	ehlo:     time.Minute, // also STARTTLS and RSET
+	ehlo:     time.Minute, // also STARTTLS
 	tls:      30 * time.Second,
 	auth:     time.Minute, // some providers look the account up far away
 	mail:     5 * time.Minute,
@@ -32,6 +32,7 @@ var timeouts = struct {
 	data:     2 * time.Minute,
 	block:    3 * time.Minute,
 	dot:      10 * time.Minute,
+	rset:     10 * time.Second, // a new connection is quick
 	quit:     2 * time.Second,
 }
 
@@ -347,8 +348,9 @@ func (s *session) leave() {
 	_ = s.wire.conn.Close()
 }
 
-// awake tells whether a session that rested can still be used.
-func (s *session) awake() bool {
+// awake tells whether a session that rested can still be used. When ctx ends
+// meanwhile, it cannot.
+func (s *session) awake(ctx context.Context) bool {
 	if s.wire.unread() > 0 || pending(s.wire.conn) { // the end of the stream, or a reply that nobody asked for
 		s.broken = true
 		return false
@@ -356,10 +358,12 @@ func (s *session) awake() bool {
 	if !s.unclean && time.Since(s.rested) < restLimit {
 		return true
 	}
+	stop := context.AfterFunc(ctx, func() { _ = s.wire.conn.Close() })
 	s.wire.send("RSET")
-	r, err := s.answer(timeouts.quit * 5)
+	r, err := s.answer(timeouts.rset)
+	s.broken = s.broken || !stop()
 	s.unclean = err != nil || r.Class() != 2
-	return !s.unclean && s.wire.unread() == 0
+	return !s.broken && !s.unclean && s.wire.unread() == 0
 }
 
 // announcedSize is the SIZE of the EHLO reply (RFC 1870); 0 if there is none.

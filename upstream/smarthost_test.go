@@ -427,14 +427,7 @@ func TestCancelledDelivery(t *testing.T) {
 	for _, stage := range []explain.Stage{explain.StageGreeting, explain.StageAuth, explain.StageMail, explain.StageDot} {
 		s := upstreamtest.Sandbox(t, sandbox.Options{})
 		setAll(t, s, script(stage, sandbox.Act{End: sandbox.Silence}))
-		reached := make(chan struct{}, 100)
-		o := options(s)
-		o.Transcript = func(l upstream.Line) {
-			if l.Sent || stage == explain.StageGreeting {
-				reached <- struct{}{}
-			}
-		}
-		h := newHost(t, o)
+		h := newHost(t, options(s))
 		ctx, cancel := context.WithCancel(t.Context())
 		stop := time.AfterFunc(patience, cancel)
 		if _, err := h.Deliver(ctx, message(hello, "a@example.org")); err == nil {
@@ -442,6 +435,28 @@ func TestCancelledDelivery(t *testing.T) {
 		}
 		stop.Stop()
 		cancel()
+	}
+}
+
+// Also while a kept connection is asked whether it is still there.
+func TestCancelledWhileAsked(t *testing.T) {
+	upstream.Dawdle(t)
+	server := upstreamtest.Load(t, "testdata/silent-at-rset.txtar").Serve(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	h := newHost(t, upstream.Options{
+		Host: "localhost", Candidates: server.Candidates()[:1], RootCAs: server.Pool(), Hostname: "app.example.com",
+		Transcript: func(l upstream.Line) {
+			if l.Text == "250-One moment" {
+				cancel()
+			}
+		},
+	})
+	_, err := h.Deliver(ctx, message(hello, "a@example.org"))
+	if f := failure(t, err); f.Cause != explain.Greylisted {
+		t.Fatal(err)
+	}
+	if _, err := h.Deliver(ctx, message(hello, "a@example.org")); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
