@@ -14,8 +14,8 @@
 //  2. Data puts senders and recipients into place (rewrite.Policy), asks the
 //     spool for a draft, and copies the content into it: line ends made
 //     canonical, a Received line and missing fields added, Bcc removed, From
-//     as the policy wants it (rewrite.Writer). A small draft stays in memory, a large one goes to a
-//     file; nothing is promised yet.
+//     as the policy wants it (rewrite.Writer). A small draft stays in memory, a
+//     large one goes to a file; nothing is promised yet.
 //
 //  3. The session hands the draft to queue.Queue.Submit, which chooses the
 //     lane of the route that serves the reverse-path. In mode "through" it
@@ -46,9 +46,9 @@
 //
 //  8. Each of these events is one line of the log, with the same explanation
 //     that the app gets in its reply (maillog), and a line of history for
-//     "kurir why" (history). Who sent a message that is
-//     given up gets a notification (dsn), which goes the same way from step 4;
-//     what needs a person is told to a webhook or a command (notice).
+//     "kurir why" (history). Who sent a message that is given up gets a
+//     notification (dsn), which goes the same way from step 4; what needs a
+//     person is told to a webhook or a command (notice).
 //
 // A local program may hand a message to "kurir sendmail" instead, which is an
 // app like others as long as the relay runs. When it does not, the message is
@@ -62,4 +62,13 @@
 //
 // After a restart, spool.Open reads back what was not removed, and the queue
 // goes on at step 5.
+//
+// # What is in this package
+//
+// relay.go has New, Run and Shutdown. The others put one room together from the
+// configuration each: listen.go the listeners, hosts.go and tokens.go the smart
+// hosts, door.go and page.go the control socket and the status page, history.go
+// and notices.go what is told, pickup.go the drop directory; reload.go does it
+// again, and names what needs a restart. ends.go watches certificates, and
+// inspect.go answers "kurir check", which runs no relay.
 package relay

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"kurir/relay/config"
@@ -21,13 +19,6 @@ func (r *Relay) newNotifier() {
 		Log:      r.o.Log,
 	})
 	r.o.Log = r.o.Log.Telling(r.notifier.Tell)
-}
-
-func (r *Relay) runNotifier() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { r.notifier.Run(ctx) })
-	return func() { cancel(); running.Wait() }
 }
 
 func noticeSettings(c *config.Config) notice.Settings {

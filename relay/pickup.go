@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"kurir/relay/drop"
 	"kurir/upstream/envelope"
@@ -43,10 +42,7 @@ func (r *Relay) runPickup() (stop func()) {
 		Take:          r.pickUp,
 		Log:           r.o.Log,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { taker.Run(ctx) })
-	return func() { cancel(); running.Wait() }
+	return background(taker.Run)
 }
 
 func (r *Relay) maxRecipients() int {

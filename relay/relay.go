@@ -231,12 +231,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.runHosts()
 	r.mu.Unlock()
-	stopNotifier := r.runNotifier()
-	stopQueue := r.runQueue()
+	stopNotifier := background(r.notifier.Run)
+	stopQueue := background(r.queue.Run)
 	stopDoor := r.runDoor()
-	telling, stopTelling := context.WithCancel(ctx)
-	defer stopTelling()
-	r.running.Go(func() { r.tellEnds(telling) })
+	stopTelling := background(r.tellEnds)
 	stopPickup := r.runPickup()
 	r.taking.Store(true) // the listeners are open
 	r.tellStart()
@@ -292,10 +290,11 @@ func (r *Relay) Shutdown(ctx context.Context) error {
 	}
 }
 
-func (r *Relay) runQueue() (stop func()) {
+// background runs something until stop, which waits for its end.
+func background(run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { r.queue.Run(ctx) })
+	running.Go(func() { run(ctx) })
 	return func() { cancel(); running.Wait() }
 }
 

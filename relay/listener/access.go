@@ -32,14 +32,6 @@ func (g *gate) configure(allow *allowList, max int) {
 	g.allow, g.max, g.share = allow, max, (max+1)/2
 }
 
-// A notice is a reply in place of the greeting, or of the next reply.
-type notice struct {
-	code     int
-	enhanced explain.EnhancedCode
-	text     string
-	urgent   bool // a message that is coming is not waited for
-}
-
 // enter lets c in, or says why not. When all places are taken, one who does
 // nothing with his gives way: a flood must not keep an app out.
 func (g *gate) enter(c *conn) *refusal {

@@ -18,8 +18,9 @@
 //   - replies to pipelined commands go out in one write.
 //
 // Read Server first, then conn (conn.go, output.go, command.go, content.go) from
-// the socket upwards, then session, which is one client's dialogue; access.go and
-// allow.go say who gets as far as that.
+// the socket upwards, then session, which is one client's dialogue. doorman.go,
+// access.go and allow.go say who gets as far as that, giveway.go who has to make
+// room; handin.go takes what no client brings.
 //
 // STARTTLS (tls.go) and AUTH (signin.go) are offered only where they are
 // configured: one app in six fails when it is offered a certificate that it
