@@ -88,7 +88,11 @@ func explainTexts(o explainOptions, words []string, stdin *os.File, stdout, stde
 	case len(failures) == 0:
 		fmt.Fprintln(stderr, "kurir explain: nothing here tells of a failure")
 	}
-	if err := printExplained(stdout, failures, a.language, o.asJSON); err != nil {
+	print := printExplained
+	if o.asJSON {
+		print = encodeExplained
+	}
+	if err := print(stdout, failures, a.language); err != nil {
 		return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
 	}
 	return exitOK

@@ -29,21 +29,16 @@ var doubts = map[explain.Language]string{
 	explain.Indonesian: "  catatan:  %s tampak salah ketik. Apakah maksudnya %s?\n",
 }
 
-// printExplained writes the failures for people, or one JSON object a line.
-func printExplained(w io.Writer, failures []*explain.Failure, l explain.Language, asJSON bool) error {
+// printExplained writes the failures for people.
+func printExplained(w io.Writer, failures []*explain.Failure, l explain.Language) error {
 	var out bytes.Buffer
 	for i, f := range failures {
-		nearest := f.Fact(explain.FactNearestHost)
-		if asJSON {
-			writeExplained(&out, f, l, nearest)
-			continue
-		}
 		if i > 0 {
 			out.WriteByte('\n')
 		}
 		details := f.DetailsIn(l)
 		out.WriteString(details)
-		if nearest != "" && !strings.Contains(details, nearest) {
+		if nearest := f.Fact(explain.FactNearestHost); nearest != "" && !strings.Contains(details, nearest) {
 			fmt.Fprintf(&out, doubts[l], explain.Printable(f.Candidate.Host), nearest)
 		}
 	}
@@ -51,13 +46,18 @@ func printExplained(w io.Writer, failures []*explain.Failure, l explain.Language
 	return err
 }
 
-func writeExplained(out *bytes.Buffer, f *explain.Failure, l explain.Language, nearest string) {
-	e := f.ExplanationIn(l)
-	encoder := json.NewEncoder(out)
+// encodeExplained writes the failures as one JSON object a line.
+func encodeExplained(w io.Writer, failures []*explain.Failure, l explain.Language) error {
+	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	// Strings and a bool into memory: nothing here can fail.
-	_ = encoder.Encode(explained{
-		Cause: f.Cause, Stage: f.Stage, Verdict: f.Verdict(), Permanent: f.Permanent(), Provider: f.Provider,
-		Title: e.Title, Meaning: e.Meaning, Fix: e.Fix, Nearest: nearest,
-	})
+	for _, f := range failures {
+		e := f.ExplanationIn(l)
+		if err := encoder.Encode(explained{
+			Cause: f.Cause, Stage: f.Stage, Verdict: f.Verdict(), Permanent: f.Permanent(), Provider: f.Provider,
+			Title: e.Title, Meaning: e.Meaning, Fix: e.Fix, Nearest: f.Fact(explain.FactNearestHost),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

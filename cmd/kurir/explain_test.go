@@ -166,7 +166,7 @@ func FuzzExplain(f *testing.F) {
 		a := asked{language: explain.English, near: map[string]string{}}
 		failures, _ := a.explain(text, false)
 		var out bytes.Buffer
-		if err := printExplained(&out, failures, a.language, false); err != nil || bytes.ContainsRune(out.Bytes(), 0x1b) {
+		if err := printExplained(&out, failures, a.language); err != nil || bytes.ContainsRune(out.Bytes(), 0x1b) {
 			t.Fatalf("%v, %q", err, out.String())
 		}
 	})

@@ -127,9 +127,7 @@ func (l *loader) decode(root map[string]any) {
 			}
 			l.fault(k, problem, fmt.Sprintf("write [%s], and its keys below", name))
 		default:
-			_, table := value.(map[string]any)
-			_, tables := value.([]map[string]any)
-			l.unknown(k, table || tables)
+			l.unknown(k, value)
 		}
 	}
 }
@@ -181,8 +179,7 @@ func (l *loader) decodeSection(section string, index int, table map[string]any) 
 			continue
 		}
 		if !slices.Contains(l.keys[section], name) {
-			_, isTable := table[name].(map[string]any)
-			l.unknown(k, isTable)
+			l.unknown(k, table[name])
 			continue
 		}
 		l.origins[k] = origin{file: l.file, line: l.line(k)}

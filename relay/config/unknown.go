@@ -49,32 +49,40 @@ var otherNames = map[string]map[string]string{
 	"control": {"path": "socket", "unix": "socket", "web": "http", "page": "http", "metrics": "http"},
 }
 
-// unknown reports a key of the file that there is none of, or a section.
-func (l *loader) unknown(k key, isSection bool) {
-	if k.section == "" && isSection {
-		problem := "is not a section that Kurir knows"
-		meant := otherNames[""][strings.ToLower(k.name)]
+// unknown reports what the file has and Kurir does not know.
+func (l *loader) unknown(k key, value any) {
+	switch value.(type) {
+	case map[string]any, []map[string]any:
+		l.unknownSection(k)
+	default:
+		l.unknownKey(k)
+	}
+}
+
+// unknownSection reports a section of the file that there is none of.
+func (l *loader) unknownSection(k key) {
+	instead := "remove it"
+	switch name := strings.ToLower(k.name); {
+	case k.section == "":
+		meant := otherNames[""][name]
 		if meant == "" {
 			meant = nearest(k.name, l.sections[1:])
 		}
-		switch meant {
-		case "":
-			l.fault(k, problem, "the sections are "+strings.Join(l.sections[1:], ", "))
-			return
-		case upstreamSection:
+		if meant == upstreamSection {
 			l.hintUpstream()
 		}
-		l.fault(k, problem, "write ["+meant+"]")
-		return
+		instead = "write [" + meant + "]"
+		if meant == "" {
+			instead = "the sections are " + strings.Join(l.sections[1:], ", ")
+		}
+	case k.section == upstreamSection && slices.Contains([]string{"oauth", "o_auth2", "xoauth2", "token"}, name):
+		instead = "write [" + oauth2Section + "]"
 	}
-	if isSection && k.section == upstreamSection && slices.Contains([]string{"oauth", "o_auth2", "xoauth2", "token"}, strings.ToLower(k.name)) {
-		l.fault(k, "is not a section that Kurir knows", "write ["+oauth2Section+"]")
-		return
-	}
-	if isSection {
-		l.fault(k, "is not a section that Kurir knows", "remove it")
-		return
-	}
+	l.fault(k, "is not a section that Kurir knows", instead)
+}
+
+// unknownKey reports a key of the file that there is none of.
+func (l *loader) unknownKey(k key) {
 	problem := "is not a key that Kurir knows"
 	if meant := otherNames[k.section][strings.ToLower(k.name)]; meant != "" {
 		if k.section == "" {
