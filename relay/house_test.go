@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"upstream/upstreamtest": {"upstream/explain", "upstream/sandbox"},
 	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider"},
 	"upstream/check":        {"upstream", "upstream/envelope", "upstream/explain"},
+	"upstream/paste":        {"upstream/explain", "upstream/provider"},
 	"upstream/token":        {"upstream/explain"},
 
 	"relay/config":   {"upstream/spelling"},
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/spool",
-		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/provider", "upstream/sandbox", "upstream/token",
+		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/sandbox", "upstream/token",
 	},
 }
 

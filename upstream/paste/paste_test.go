@@ -1,19 +1,18 @@
-package main
+package paste_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 
 	"kurir/upstream/explain"
+	"kurir/upstream/paste"
 )
 
-// found is what explain makes of a text, a failure a line: "cause at stage of
+// found is what is made of a text, a failure a line: "cause at stage of
 // host:port", what is not known left out.
-func found(text string, single bool) string {
-	a := asked{language: explain.English, near: map[string]string{}}
-	failures, _ := a.explain(text, single)
+func found(read func(string) ([]*explain.Failure, int), text string) string {
+	failures, _ := read(text)
 	lines := make([]string, len(failures))
 	for i, f := range failures {
 		lines[i] = string(f.Cause)
@@ -32,7 +31,7 @@ func found(text string, single bool) string {
 
 // What the programs that send mail write when it fails, each in its own way:
 // the cause, the stage and the server that the line names.
-func TestExplainPrograms(t *testing.T) {
+func TestPrograms(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		// msmtp, ssmtp, curl, swaks, s-nail
 		{"msmtp: cannot connect to smtp.foo.tld, port 587: Connection refused", "connect.refused at connect of smtp.foo.tld:587"},
@@ -76,7 +75,7 @@ func TestExplainPrograms(t *testing.T) {
 		{"334 eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIn0=", "auth.token at auth"},
 		{"hello world", "unknown"},
 	} {
-		got := found(c.text, true)
+		got := found(paste.Known{}.Text, c.text)
 		if strings.HasPrefix(c.text, "550 5.7.1") { // its cause is for the rules to say
 			if strings.Contains(got, " of ") {
 				t.Errorf("%s\ngot  %s, want no host", c.text, got)
@@ -90,7 +89,7 @@ func TestExplainPrograms(t *testing.T) {
 }
 
 // Logs and libraries wrap errors in JSON, of many shapes.
-func TestExplainJSON(t *testing.T) {
+func TestJSON(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`{"code":"EAUTH","responseCode":535,"command":"AUTH PLAIN"}`, "auth.rejected at auth"},
 		{`{"code":"ECONNECTION","errno":-111,"syscall":"connect","address":"192.0.2.9","port":587,"command":"CONN"}`, "connect.refused at connect of 192.0.2.9:587"},
@@ -113,13 +112,13 @@ func TestExplainJSON(t *testing.T) {
 		{`{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}`, "auth.token at auth"},
 		{`{"accepted":["a@b.tld"],"response":"250 2.0.0 OK"}`, ""},
 	} {
-		if got := found(c.text, true); got != c.want {
+		if got := found(paste.Known{}.Text, c.text); got != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.text, got, c.want)
 		}
 	}
-	f, _ := (&asked{language: explain.English, near: map[string]string{}}).explain(`{"event":"upstream.unavailable","level":"error","cause":"connect.timeout","candidates":[`+
-		`{"upstream":"smtp.foo.tld:587","tls":"starttls","stage":"connect","cause":"connect.timeout"},`+
-		`{"upstream":"smtp.foo.tld:465","tls":"implicit","stage":"connect","cause":"connect.timeout"}]}`, true)
+	f, _ := paste.Known{}.Text(`{"event":"upstream.unavailable","level":"error","cause":"connect.timeout","candidates":[` +
+		`{"upstream":"smtp.foo.tld:587","tls":"starttls","stage":"connect","cause":"connect.timeout"},` +
+		`{"upstream":"smtp.foo.tld:465","tls":"implicit","stage":"connect","cause":"connect.timeout"}]}`)
 	if len(f) != 1 || len(f[0].Candidates) != 2 || f[0].Candidates[1].Candidate.TLS != explain.Implicit {
 		t.Errorf("candidates: got %+v", f)
 	}
@@ -127,7 +126,7 @@ func TestExplainJSON(t *testing.T) {
 
 // A failure goes over several lines, and what terminals, web pages and logs
 // put around it does not matter.
-func TestExplainLines(t *testing.T) {
+func TestLines(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"terminal", "\ufeff\x1b[31m550 5.1.1 no such user\x1b[0m\r\n\r\n\t\"421 4.7.0 too many connections\"\r\n", "recipient.unknown at rcpt\nlimit.connections"},
 		{"web page", "550 5.1.1 &lt;a@b.tld&gt;: User unknown<br />\n", "recipient.unknown at rcpt"},
@@ -141,44 +140,33 @@ func TestExplainLines(t *testing.T) {
 		{"message", "> DATA\n< 354 go\n> .\n< 554 5.6.0 no\n", "message.malformed at dot"},
 		{"curl", "* Connected to smtp.gmail.com (192.0.2.1) port 587\n> AUTH PLAIN\n< 334 \n> AGFi\n< 535 5.7.8 no\ncurl: (67) Login denied\n", "auth.rejected at auth of smtp.gmail.com:587"},
 	} {
-		if got := found(c.text, false); got != c.want {
+		if got := found(paste.Known{}.Log, c.text); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
 	}
 }
 
-// Nothing is left out in silence, and no half line is explained.
-func TestExplainTooMuch(t *testing.T) {
-	line := "550 5.1.1 no such user\n"
-	var stderr bytes.Buffer
-	text, err := input(strings.NewReader(strings.Repeat(line, maxExplain/len(line)+2)), &stderr)
-	if err != nil || len(text) > maxExplain || !strings.HasSuffix(text, "user") || !strings.Contains(stderr.String(), "more than 4 MB") {
-		t.Errorf("%d bytes, %v, %q", len(text), err, stderr.String())
-	}
-}
-
 // Anything may be pasted, and no words of it reach a terminal as commands.
-func FuzzExplain(f *testing.F) {
+func FuzzLog(f *testing.F) {
 	for _, s := range []string{"550-a\nb\n550 c", "{\"log\":\"{\\\"log\\\":\\\"x\\\"}\"}", "C: AUTH PLAIN x\nS: 535 no", "a=\"b\" msg=1 c=2", "\x1b]0;x\x07 550 no", "Traceback (most recent call last):\n x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		a := asked{language: explain.English, near: map[string]string{}}
-		failures, _ := a.explain(text, false)
-		var out bytes.Buffer
-		if err := printExplained(&out, failures, a.language); err != nil || bytes.ContainsRune(out.Bytes(), 0x1b) {
-			t.Fatalf("%v, %q", err, out.String())
+		failures, _ := paste.Known{}.Log(text)
+		for _, f := range failures {
+			if details := f.Details(); strings.ContainsRune(details, 0x1b) {
+				t.Fatalf("%q", details)
+			}
 		}
 	})
 }
 
-// BenchmarkExplain is a log of mail that mostly goes out.
-func BenchmarkExplain(b *testing.B) {
+// BenchmarkLog is a log of mail that mostly goes out.
+func BenchmarkLog(b *testing.B) {
 	log := strings.Repeat("Nov 22 10:00:01 mx postfix/smtp[7]: 4F: to=<a@example.org>, relay=smtp.gmail.com[192.0.2.1]:587, dsn=2.0.0, status=sent (250 2.0.0 OK)\n"+
 		"Nov 22 10:00:02 mx postfix/qmgr[450]: 4F: from=<a@example.org>, size=550, nrcpt=1 (queue active)\n", 1000)
 	b.SetBytes(int64(len(log)))
 	for b.Loop() {
-		a := asked{language: explain.English, near: map[string]string{}}
-		a.explain(log, false)
+		paste.Known{}.Log(log)
 	}
 }
