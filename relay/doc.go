@@ -50,7 +50,7 @@
 //     notification (dsn), which goes the same way from step 4; what needs a
 //     person is told to a webhook or a command (notice).
 //
-// A local program may hand a message to "kurir sendmail" instead, which is an
+// A local program may hand a message to "kurir sendmail" (sendmail), which is an
 // app like others as long as the relay runs. When it does not, the message is
 // left in a directory (drop), from which pickup.go takes it: it joins the way
 // at step 2, and at step 4, because nobody waits for an answer.

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"relay/config":   {"upstream/spelling"},
 	"relay/spool":    {"upstream/envelope"},
 	"relay/drop":     {"upstream/envelope"},
+	"relay/sendmail": {"relay/drop", "upstream/envelope"},
 	"relay/history":  {},
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 	"relay/control/page":    {"relay/control", "relay/history", "relay/maillog", "relay/queue", "relay/spool", "upstream/envelope", "upstream/explain"},
 
 	"cmd/kurir": {
-		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/spool",
+		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/sendmail", "relay/spool",
 		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/sandbox", "upstream/token",
 	},
 }

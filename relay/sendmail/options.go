@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"errors"
@@ -7,12 +7,24 @@ import (
 	"strings"
 )
 
-// sendmailOptions are what a caller of sendmail asks for, as far as it means
+// Mode is what stands behind -b: what is to be done.
+type Mode string
+
+// The modes. What is not named here sends a message.
+const (
+	send       Mode = "m"
+	SpeakSMTP  Mode = "s"
+	PrintQueue Mode = "p"
+	Aliases    Mode = "i" // build the alias database anew, which there is none of
+)
+
+// Options are what a caller of sendmail asks for, as far as it means
 // something here.
-type sendmailOptions struct {
-	mode       string // what stands behind -b: "m" sends, "s" speaks SMTP, "p" prints the queue, "i" does nothing
-	fromHeader bool   // -t: the header names recipients
-	wholeInput bool   // -i: a line with only a dot ends nothing
+type Options struct {
+	Mode Mode
+
+	fromHeader bool // -t: the header names recipients
+	wholeInput bool // -i: a line with only a dot ends nothing
 	verbose    bool
 
 	from    string // -f or -r
@@ -34,11 +46,11 @@ const (
 	optionsWithoutValue = "EGIJTUcimnstvx"
 )
 
-// parseSendmailOptions reads arguments as getopt does: letters may share a
+// Parse reads arguments as getopt does: letters may share a
 // word, a value may stand in the same word or be the next one, options may
 // follow recipients, and "--" ends them.
-func parseSendmailOptions(args []string) (*sendmailOptions, error) {
-	o := &sendmailOptions{mode: "m"}
+func Parse(args []string) (*Options, error) {
+	o := &Options{Mode: send}
 	queueRun := false
 	for len(args) > 0 {
 		word := args[0]
@@ -73,13 +85,13 @@ func parseSendmailOptions(args []string) (*sendmailOptions, error) {
 			}
 		}
 	}
-	if queueRun && o.mode == "m" && !o.fromHeader && len(o.to) == 0 {
+	if queueRun && o.Mode == send && !o.fromHeader && len(o.to) == 0 {
 		return nil, errors.New("the queue runs by itself while Kurir runs; \"kurir queue flush\" tries everything now")
 	}
 	return o, nil
 }
 
-func (o *sendmailOptions) set(letter byte, value string) error {
+func (o *Options) set(letter byte, value string) error {
 	switch letter {
 	case 't':
 		o.fromHeader = true
@@ -88,7 +100,7 @@ func (o *sendmailOptions) set(letter byte, value string) error {
 	case 'v':
 		o.verbose = true
 	case 'I':
-		o.mode = "i"
+		o.Mode = Aliases
 	case 'f', 'r':
 		o.from, o.hasFrom = value, true
 	case 'F':
@@ -118,10 +130,10 @@ func (o *sendmailOptions) set(letter byte, value string) error {
 	return nil
 }
 
-func (o *sendmailOptions) setMode(value string) error {
-	switch value {
-	case "m", "s", "p", "i":
-		o.mode = value
+func (o *Options) setMode(value string) error {
+	switch mode := Mode(value); mode {
+	case send, SpeakSMTP, PrintQueue, Aliases:
+		o.Mode = mode
 		return nil
 	case "d", "D":
 		return fmt.Errorf("-b%s starts a server: that is \"kurir serve\"", value)
@@ -130,7 +142,7 @@ func (o *sendmailOptions) setMode(value string) error {
 }
 
 // setNotify takes what RFC 3461, section 4.1 has.
-func (o *sendmailOptions) setNotify(value string) error {
+func (o *Options) setNotify(value string) error {
 	words := strings.Split(strings.ToUpper(value), ",")
 	for i, w := range words {
 		words[i] = strings.TrimSpace(w)

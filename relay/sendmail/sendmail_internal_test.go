@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"io"
@@ -10,48 +10,47 @@ import (
 
 // What callers pass. A wrong reading of one option turns its value into a
 // recipient, or loses one.
-func TestSendmailOptions(t *testing.T) {
-	type options = sendmailOptions
+func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		caller string
 		args   []string
-		want   options
+		want   Options
 	}{
-		{"PHP", []string{"-t", "-i"}, options{fromHeader: true, wholeInput: true}},
-		{"PHP, mail's fifth argument", []string{"-t", "-i", "-fapp@example.com"}, options{fromHeader: true, wholeInput: true, from: "app@example.com", hasFrom: true}},
-		{"WordPress", []string{"-t", "-i", "-f", "wordpress@example.com"}, options{fromHeader: true, wholeInput: true, from: "wordpress@example.com", hasFrom: true}},
-		{"Symfony", []string{"-bs"}, options{mode: "s"}},
-		{"PHPMailer", []string{"-oi", "-fapp@example.com", "-t"}, options{fromHeader: true, wholeInput: true, from: "app@example.com", hasFrom: true}},
-		{"cron of Debian", []string{"-FCronDaemon", "-i", "-B8BITMIME", "-oem", "root"}, options{name: "CronDaemon", wholeInput: true, to: []string{"root"}}},
-		{"cronie", []string{"-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", "root"}, options{name: "CronDaemon", wholeInput: true, fromHeader: true, from: "root", hasFrom: true}},
+		{"PHP", []string{"-t", "-i"}, Options{fromHeader: true, wholeInput: true}},
+		{"PHP, mail's fifth argument", []string{"-t", "-i", "-fapp@example.com"}, Options{fromHeader: true, wholeInput: true, from: "app@example.com", hasFrom: true}},
+		{"WordPress", []string{"-t", "-i", "-f", "wordpress@example.com"}, Options{fromHeader: true, wholeInput: true, from: "wordpress@example.com", hasFrom: true}},
+		{"Symfony", []string{"-bs"}, Options{Mode: "s"}},
+		{"PHPMailer", []string{"-oi", "-fapp@example.com", "-t"}, Options{fromHeader: true, wholeInput: true, from: "app@example.com", hasFrom: true}},
+		{"cron of Debian", []string{"-FCronDaemon", "-i", "-B8BITMIME", "-oem", "root"}, Options{name: "CronDaemon", wholeInput: true, to: []string{"root"}}},
+		{"cronie", []string{"-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", "root"}, Options{name: "CronDaemon", wholeInput: true, fromHeader: true, from: "root", hasFrom: true}},
 		{"mutt", []string{"-oem", "-oi", "-f", "x@example.com", "--", "a@example.com", "-b@example.com"},
-			options{wholeInput: true, from: "x@example.com", hasFrom: true, to: []string{"a@example.com", "-b@example.com"}}},
-		{"mutt with DSN", []string{"-oem", "-oi", "-N", "delay,failure", "-R", "hdrs", "--", "a"}, options{wholeInput: true, notify: "DELAY,FAILURE", ret: "HDRS", to: []string{"a"}}},
-		{"git send-email", []string{"-i", "a@example.com", "b@example.com"}, options{wholeInput: true, to: []string{"a@example.com", "b@example.com"}}},
-		{"git send-email with envelope-sender", []string{"-f", "me@example.com", "-i", "a@example.com"}, options{wholeInput: true, from: "me@example.com", hasFrom: true, to: []string{"a@example.com"}}},
-		{"bsd-mailx of Debian", []string{"-i", "-FJo Doe", "root"}, options{wholeInput: true, name: "Jo Doe", to: []string{"root"}}},
-		{"s-nail", []string{"-i", "-m", "-v", "-r", "me@example.com", "--", "root"}, options{wholeInput: true, verbose: true, from: "me@example.com", hasFrom: true, to: []string{"root"}}},
-		{"Python's recipe", []string{"-t", "-oi"}, options{fromHeader: true, wholeInput: true}},
-		{"Perl's Mail::Sendmail", []string{"-t", "-oi", "-oem"}, options{fromHeader: true, wholeInput: true}},
-		{"nodemailer", []string{"-i", "-f", "a@example.com", "b@example.com"}, options{wholeInput: true, from: "a@example.com", hasFrom: true, to: []string{"b@example.com"}}},
-		{"at", []string{"-i", "jo"}, options{wholeInput: true, to: []string{"jo"}}},
-		{"smartd, mdadm", []string{"-t"}, options{fromHeader: true}},
-		{"logwatch", []string{"-t"}, options{fromHeader: true}},
-		{"options behind the recipient", []string{"root", "-ti", "-odb"}, options{fromHeader: true, wholeInput: true, to: []string{"root"}}},
-		{"letters together", []string{"-tif", "a@b", "-vFJo"}, options{fromHeader: true, wholeInput: true, verbose: true, from: "a@b", hasFrom: true, name: "Jo"}},
-		{"null sender", []string{"-f", "", "a@b"}, options{hasFrom: true, to: []string{"a@b"}}},
-		{"null sender in brackets", []string{"-f<>", "a@b"}, options{from: "<>", hasFrom: true, to: []string{"a@b"}}},
+			Options{wholeInput: true, from: "x@example.com", hasFrom: true, to: []string{"a@example.com", "-b@example.com"}}},
+		{"mutt with DSN", []string{"-oem", "-oi", "-N", "delay,failure", "-R", "hdrs", "--", "a"}, Options{wholeInput: true, notify: "DELAY,FAILURE", ret: "HDRS", to: []string{"a"}}},
+		{"git send-email", []string{"-i", "a@example.com", "b@example.com"}, Options{wholeInput: true, to: []string{"a@example.com", "b@example.com"}}},
+		{"git send-email with envelope-sender", []string{"-f", "me@example.com", "-i", "a@example.com"}, Options{wholeInput: true, from: "me@example.com", hasFrom: true, to: []string{"a@example.com"}}},
+		{"bsd-mailx of Debian", []string{"-i", "-FJo Doe", "root"}, Options{wholeInput: true, name: "Jo Doe", to: []string{"root"}}},
+		{"s-nail", []string{"-i", "-m", "-v", "-r", "me@example.com", "--", "root"}, Options{wholeInput: true, verbose: true, from: "me@example.com", hasFrom: true, to: []string{"root"}}},
+		{"Python's recipe", []string{"-t", "-oi"}, Options{fromHeader: true, wholeInput: true}},
+		{"Perl's Mail::Sendmail", []string{"-t", "-oi", "-oem"}, Options{fromHeader: true, wholeInput: true}},
+		{"nodemailer", []string{"-i", "-f", "a@example.com", "b@example.com"}, Options{wholeInput: true, from: "a@example.com", hasFrom: true, to: []string{"b@example.com"}}},
+		{"at", []string{"-i", "jo"}, Options{wholeInput: true, to: []string{"jo"}}},
+		{"smartd, mdadm", []string{"-t"}, Options{fromHeader: true}},
+		{"logwatch", []string{"-t"}, Options{fromHeader: true}},
+		{"options behind the recipient", []string{"root", "-ti", "-odb"}, Options{fromHeader: true, wholeInput: true, to: []string{"root"}}},
+		{"letters together", []string{"-tif", "a@b", "-vFJo"}, Options{fromHeader: true, wholeInput: true, verbose: true, from: "a@b", hasFrom: true, name: "Jo"}},
+		{"null sender", []string{"-f", "", "a@b"}, Options{hasFrom: true, to: []string{"a@b"}}},
+		{"null sender in brackets", []string{"-f<>", "a@b"}, Options{from: "<>", hasFrom: true, to: []string{"a@b"}}},
 		{"ignored, with and without value", []string{"-Am", "-C", "/x.cf", "-dvalue", "-q30m", "-h", "3", "-em", "-e", "q", "-L", "tag", "-G", "-U", "-n", "-m", "-x", "-ps", "-OTimeout.x=1", "-O", "x=y", "-oQ/x", "-o", "Ax", "a@b"},
-			options{to: []string{"a@b"}}},
-		{"IgnoreDots", []string{"-OIgnoreDots=true", "a@b"}, options{wholeInput: true, to: []string{"a@b"}}},
-		{"envelope id", []string{"-V", "a b+c", "-N", "never", "a@b"}, options{envid: "a+20b+2Bc", notify: "NEVER", to: []string{"a@b"}}},
-		{"mailq", []string{"-bp"}, options{mode: "p"}},
-		{"newaliases", []string{"-bi"}, options{mode: "i"}},
+			Options{to: []string{"a@b"}}},
+		{"IgnoreDots", []string{"-OIgnoreDots=true", "a@b"}, Options{wholeInput: true, to: []string{"a@b"}}},
+		{"envelope id", []string{"-V", "a b+c", "-N", "never", "a@b"}, Options{envid: "a+20b+2Bc", notify: "NEVER", to: []string{"a@b"}}},
+		{"mailq", []string{"-bp"}, Options{Mode: "p"}},
+		{"newaliases", []string{"-bi"}, Options{Mode: "i"}},
 	} {
-		if c.want.mode == "" {
-			c.want.mode = "m"
+		if c.want.Mode == "" {
+			c.want.Mode = "m"
 		}
-		got, err := parseSendmailOptions(c.args)
+		got, err := Parse(c.args)
 		if err != nil || !reflect.DeepEqual(*got, c.want) {
 			t.Errorf("%s: %q: %+v, %v; want %+v", c.caller, c.args, got, err, c.want)
 		}
@@ -59,7 +58,7 @@ func TestSendmailOptions(t *testing.T) {
 }
 
 // What cannot be done is refused with a word of advice.
-func TestSendmailOptionsRefused(t *testing.T) {
+func TestParseRefused(t *testing.T) {
 	for words, advice := range map[string]string{
 		"-bd":                            "kurir serve",
 		"-bD":                            "kurir serve",
@@ -76,7 +75,7 @@ func TestSendmailOptionsRefused(t *testing.T) {
 		"-z":                             "no option",
 		"-V " + strings.Repeat("x", 101): "100",
 	} {
-		if o, err := parseSendmailOptions(strings.Fields(words)); err == nil || !strings.Contains(err.Error(), advice) {
+		if o, err := Parse(strings.Fields(words)); err == nil || !strings.Contains(err.Error(), advice) {
 			t.Errorf("%s: %+v, %v", words, o, err)
 		}
 	}
@@ -218,13 +217,13 @@ func TestRebuffExitCodes(t *testing.T) {
 		r    rebuff
 		want int
 	}{
-		{rebuff{code: 550, text: "5.1.1 There is no mailbox"}, exitNoUser},
-		{rebuff{code: 550, text: "no mailbox", recipient: true}, exitNoUser},
-		{rebuff{what: sender, code: 550, text: "5.1.8 no domain"}, exitData},
-		{rebuff{code: 554, text: "5.7.1 not for you"}, exitNoPermission},
-		{rebuff{code: 552, text: "5.3.4 too large"}, exitData},
-		{rebuff{code: 554, text: "5.6.0 what is this"}, exitData},
-		{rebuff{code: 554, text: "no"}, exitUnavailable},
+		{rebuff{code: 550, text: "5.1.1 There is no mailbox"}, ExitNoUser},
+		{rebuff{code: 550, text: "no mailbox", recipient: true}, ExitNoUser},
+		{rebuff{what: sender, code: 550, text: "5.1.8 no domain"}, ExitData},
+		{rebuff{code: 554, text: "5.7.1 not for you"}, ExitNoPermission},
+		{rebuff{code: 552, text: "5.3.4 too large"}, ExitData},
+		{rebuff{code: 554, text: "5.6.0 what is this"}, ExitData},
+		{rebuff{code: 554, text: "no"}, ExitUnavailable},
 	} {
 		if got := c.r.exitCode(); got != c.want || !c.r.permanent() {
 			t.Errorf("%+v: %d, want %d", c.r, got, c.want)

@@ -1,4 +1,4 @@
-package main
+package sendmail
 
 import (
 	"errors"
@@ -76,18 +76,18 @@ func (r *rebuff) exitCode() int {
 	switch {
 	case class != "5":
 	case strings.HasPrefix(subject, "1.") && r.what == sender:
-		return exitData
+		return ExitData
 	case strings.HasPrefix(subject, "1."):
-		return exitNoUser
+		return ExitNoUser
 	case strings.HasPrefix(subject, "7."):
-		return exitNoPermission
+		return ExitNoPermission
 	case subject == "3.4", strings.HasPrefix(subject, "6."):
-		return exitData
+		return ExitData
 	}
 	if r.recipient && (r.code == 550 || r.code == 553) {
-		return exitNoUser
+		return ExitNoUser
 	}
-	return exitUnavailable
+	return ExitUnavailable
 }
 
 // A dialogue is an SMTP session with the relay.
