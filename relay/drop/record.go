@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"kurir/upstream/envelope"
@@ -96,53 +95,22 @@ func readLine(r *bufio.Reader) (string, error) {
 	}
 }
 
-// checkParameters tells whether the DSN parameters of an envelope are some
-// (RFC 3461, sections 4.1 to 4.4). Commands are made of them.
+// checkParameters tells whether the DSN parameters of an envelope are some.
+// Commands are made of them.
 func checkParameters(env envelope.Envelope) error {
-	if env.Return != "" && env.Return != "FULL" && env.Return != "HDRS" {
+	if env.Return != "" && !envelope.IsReturn(env.Return) {
 		return fmt.Errorf("RET is FULL or HDRS, not %q", env.Return)
 	}
-	if !isXtext(env.ID) || len(env.ID) > 100 {
+	if env.ID != "" && !envelope.IsID(env.ID) {
 		return fmt.Errorf("%q is not an ENVID", env.ID)
 	}
 	for _, to := range env.To {
-		if !isNotify(to.Notify) {
+		if to.Notify != "" && !envelope.IsNotify(to.Notify) {
 			return fmt.Errorf("NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY, not %q", to.Notify)
 		}
-		kind, address, _ := strings.Cut(to.Original, ";")
-		if to.Original != "" && (kind == "" || address == "") || !isXtext(kind) || !isXtext(address) || len(to.Original) > 500 {
+		if to.Original != "" && !envelope.IsOriginal(to.Original) {
 			return fmt.Errorf("%q is not an ORCPT", to.Original)
 		}
 	}
 	return nil
-}
-
-func isNotify(s string) bool {
-	if s == "" || s == "NEVER" {
-		return true
-	}
-	words := strings.Split(s, ",")
-	slices.Sort(words)
-	for _, w := range words {
-		if w != "SUCCESS" && w != "FAILURE" && w != "DELAY" {
-			return false
-		}
-	}
-	return len(slices.Compact(words)) == strings.Count(s, ",")+1
-}
-
-// isXtext: visible ASCII, "+" only before two hex digits (RFC 3461, section 4).
-func isXtext(s string) bool {
-	const hex = "0123456789ABCDEFabcdef"
-	for i := 0; i < len(s); i++ {
-		switch b := s[i]; {
-		case b <= ' ' || b >= 0x7f || b == '=':
-			return false
-		case b == '+':
-			if i+2 >= len(s) || strings.IndexByte(hex, s[i+1]) < 0 || strings.IndexByte(hex, s[i+2]) < 0 {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -81,30 +81,6 @@ func ascii(s string) string {
 	}, s)
 }
 
-// decodeXtext gives what RFC 3461, section 4, has encoded; where that is not
-// so, s as it came.
-func decodeXtext(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '+' {
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+2 >= len(s) {
-			return s
-		}
-		high, low := strings.IndexByte(hex, s[i+1]), strings.IndexByte(hex, s[i+2])
-		if high < 0 || low < 0 {
-			return s
-		}
-		b.WriteByte(byte(high<<4 | low))
-		i += 2
-	}
-	return b.String()
-}
-
-const hex = "0123456789ABCDEF" // xtext has no small ones
-
 // isToken tells that s can stand where a host name or a type of address is
 // expected, and cannot be mistaken for anything else.
 func isToken(s string) bool {

@@ -140,7 +140,7 @@ func (r *Report) host() string {
 // utf8 tells whether addresses make the status one of RFC 6533.
 func (r *Report) utf8() bool {
 	for _, to := range r.Recipients {
-		if !isASCII(string(to.To)) || !isASCII(decodeXtext(to.Original)) {
+		if !isASCII(string(to.To)) || !isASCII(envelope.DecodeXtext(to.Original)) {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -22,7 +23,7 @@ func (r *Report) status(parts *multipart.Writer) error {
 	if err != nil {
 		return err
 	}
-	field(w, "Original-Envelope-Id", cut(ascii(clean(decodeXtext(r.EnvelopeID))), maxEnvelopeID))
+	field(w, "Original-Envelope-Id", cut(ascii(clean(envelope.DecodeXtext(r.EnvelopeID))), maxEnvelopeID))
 	field(w, "Reporting-MTA", "dns; "+r.host())
 	field(w, "Arrival-Date", r.Arrived.Format(time.RFC1123Z))
 	for i := range r.Recipients {
@@ -62,7 +63,7 @@ func originalRecipient(orcpt string) string {
 		return ""
 	}
 	if !strings.EqualFold(kind, "utf-8") {
-		address = decodeXtext(address)
+		address = envelope.DecodeXtext(address)
 	}
 	return kind + "; " + address
 }

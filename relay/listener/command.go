@@ -186,10 +186,10 @@ func parseMail(arg, hostname string) (cmd command) {
 			cmd.utf8 = true
 		case "RET":
 			cmd.ret = strings.ToUpper(value)
-			ok = cmd.ret == "FULL" || cmd.ret == "HDRS"
+			ok = envelope.IsReturn(cmd.ret)
 		case "ENVID":
 			cmd.id = value
-			ok = isXtext(value) && len(value) <= 100 // RFC 3461, section 4.4
+			ok = envelope.IsID(value)
 		case "BODY":
 			if strings.EqualFold(value, "BINARYMIME") {
 				cmd.refuseParam(p)
@@ -236,11 +236,10 @@ func parseRcpt(arg, hostname string) (cmd command) {
 		switch key = strings.ToUpper(key); key {
 		case "NOTIFY":
 			cmd.notify = strings.ToUpper(value)
-			ok = isNotify(cmd.notify)
+			ok = envelope.IsNotify(cmd.notify)
 		case "ORCPT":
 			cmd.original = value
-			kind, addr, found := strings.Cut(value, ";")
-			ok = found && kind != "" && isXtext(kind) && isXtext(addr) && len(value) <= 500 // RFC 3461, section 4.2
+			ok = envelope.IsOriginal(value)
 		}
 		if !ok {
 			cmd.badParam(key)
@@ -315,44 +314,6 @@ scan:
 		return "", "", false
 	}
 	return mailbox, params, true
-}
-
-// isXtext tells whether s can be written into a command as it is: visible
-// ASCII, "+" only before two hex digits (RFC 3461, section 4).
-func isXtext(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch b := s[i]; {
-		case b <= ' ' || b >= 0x7f || b == '=':
-			return false
-		case b == '+':
-			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-				return false
-			}
-		}
-	}
-	return s != ""
-}
-
-func isHex(b byte) bool { return '0' <= b && b <= '9' || 'A' <= b && b <= 'F' }
-
-// isNotify tells whether s is a value of NOTIFY (RFC 3461, section 4.1).
-func isNotify(s string) bool {
-	if s == "NEVER" {
-		return true
-	}
-	seen := make(map[string]bool, 3)
-	for w := range strings.SplitSeq(s, ",") {
-		switch w {
-		case "SUCCESS", "FAILURE", "DELAY":
-			if seen[w] {
-				return false
-			}
-			seen[w] = true
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // A chunk is what a BDAT command announces (RFC 3030, section 2).

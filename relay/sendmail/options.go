@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"kurir/upstream/envelope"
 )
 
 // Mode is what stands behind -b: what is to be done.
@@ -118,13 +120,13 @@ func (o *Options) set(letter byte, value string) error {
 		return o.setNotify(value)
 	case 'R':
 		o.ret = strings.ToUpper(value)
-		if o.ret != "FULL" && o.ret != "HDRS" {
+		if !envelope.IsReturn(o.ret) {
 			return fmt.Errorf("-R is full or hdrs, not %q", value)
 		}
 	case 'V':
-		o.envid = xtext(value)
-		if len(o.envid) > 100 { // RFC 3461, section 4.4
-			return errors.New("-V is longer than 100 characters")
+		o.envid = envelope.EncodeXtext(value)
+		if !envelope.IsID(o.envid) {
+			return errors.New("-V is empty, or longer than 100 characters")
 		}
 	}
 	return nil
@@ -141,29 +143,15 @@ func (o *Options) setMode(value string) error {
 	return fmt.Errorf("-b%s is nothing that Kurir can do: it has -bm, -bs, -bp and -bi", value)
 }
 
-// setNotify takes what RFC 3461, section 4.1 has.
 func (o *Options) setNotify(value string) error {
 	words := strings.Split(strings.ToUpper(value), ",")
 	for i, w := range words {
 		words[i] = strings.TrimSpace(w)
-		if !slices.Contains([]string{"NEVER", "SUCCESS", "FAILURE", "DELAY"}, words[i]) || words[i] == "NEVER" && len(words) > 1 {
-			return fmt.Errorf("-N is never, or some of success,failure,delay, not %q", value)
-		}
 	}
 	slices.Sort(words)
 	o.notify = strings.Join(slices.Compact(words), ",")
-	return nil
-}
-
-// xtext encodes what may not stand in a command as it is (RFC 3461, section 4).
-func xtext(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '+' || c == '=' {
-			fmt.Fprintf(&b, "+%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
+	if !envelope.IsNotify(o.notify) {
+		return fmt.Errorf("-N is never, or some of success,failure,delay, not %q", value)
 	}
-	return b.String()
+	return nil
 }

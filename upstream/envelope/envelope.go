@@ -3,7 +3,7 @@
 //
 // It parses and formats paths (RFC 5321, section 4.1.2) and holds no policy.
 // Both sides of the relay speak in its terms, so it imports nothing of ours.
-// Read Path first, then Envelope, then Message.
+// Read Path first, then Envelope, then Message; dsn.go has what its parameters may be.
 package envelope
 
 import "io"
