@@ -102,8 +102,3 @@ func list[T ~string](values []T) string {
 	}
 	return strings.Join(words, ", ")
 }
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err != nil || info.Mode()&os.ModeCharDevice != 0
-}

@@ -27,7 +27,7 @@ const maxAnswer = 4096
 // line asks for something that may be seen; "" is an answer too, and the only
 // one without a terminal.
 func (p *prompter) line(question string) (string, error) {
-	if !term.IsTerminal(int(p.in.Fd())) {
+	if !isTerminal(p.in) {
 		return "", nil
 	}
 	fmt.Fprint(p.out, question)
@@ -57,7 +57,7 @@ func (p *prompter) host() (string, error) {
 // of what is not a terminal. "" means what otherwise says.
 func (p *prompter) password(otherwise string) (string, error) {
 	read := func() (string, error) { return readLine(p.in) }
-	if term.IsTerminal(int(p.in.Fd())) {
+	if isTerminal(p.in) {
 		fmt.Fprintf(p.out, "Type it here, it is not shown; only Enter to %s: ", otherwise)
 		read = p.hidden
 	} else {
@@ -123,4 +123,10 @@ func readLine(in io.Reader) (string, error) {
 		return "", errors.New("the line is not UTF-8 text")
 	}
 	return text, nil
+}
+
+// isTerminal tells whether a person reads or writes there.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -19,7 +19,7 @@ import (
 const tablePart = 100
 
 // printTable prints a line for each message, up to the limit.
-func (c *clerk) printTable(messages iter.Seq2[control.Message, error], status control.Status) int {
+func (c *clerk) printTable(messages iter.Seq2[control.Message, error], status control.Status, l listing) int {
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	n, more := 0, 0
 	for m, err := range messages {
@@ -27,7 +27,7 @@ func (c *clerk) printTable(messages iter.Seq2[control.Message, error], status co
 			_ = table.Flush()
 			return c.fail(err)
 		}
-		if c.limit > 0 && n == c.limit {
+		if l.limit > 0 && n == l.limit {
 			more++
 			continue
 		}
@@ -56,12 +56,12 @@ func (c *clerk) printTable(messages iter.Seq2[control.Message, error], status co
 	switch {
 	case more > 0:
 		fmt.Fprintf(c.stdout, "… and %d more; --limit 0 lists all\n", more)
-	case n == 0 && c.filter.Failed:
+	case n == 0 && l.filter.Failed:
 		fmt.Fprintln(c.stdout, "No message has failed, or none of them fits.")
 	case n == 0:
 		fmt.Fprintln(c.stdout, "No message waits, or none of them fits.")
 	}
-	if !c.filter.Failed && status.Failed > 0 {
+	if !l.filter.Failed && status.Failed > 0 {
 		fmt.Fprintf(c.stdout, "%s failed for good: kurir queue list --failed\n", count(status.Failed))
 	}
 	return exitOK
@@ -143,25 +143,20 @@ func (c *clerk) printStory(s *control.Story) {
 	if st == nil {
 		st = s.Failed
 	}
-	row := func(label, text string) {
-		if text != "" {
-			fmt.Fprintf(c.stdout, "  %-11s  %s\n", label+":", explain.Printable(text))
-		}
-	}
 	fmt.Fprintf(c.stdout, "%s: %s\n", s.ID, state(s.Message))
-	row("message-id", st.MessageID)
-	row("from", field(string(st.Envelope.From)))
+	c.row("message-id", st.MessageID)
+	c.row("from", field(string(st.Envelope.From)))
 	if s.Waiting != nil {
-		row("waits for", paths(s.Waiting.Envelope.To))
+		c.row("waits for", paths(s.Waiting.Envelope.To))
 	}
 	if s.Failed != nil {
-		row("failed for", paths(s.Failed.Envelope.To))
+		c.row("failed for", paths(s.Failed.Envelope.To))
 	}
-	row("received", moment(st.Received)+", from "+st.Client)
-	row("size", strconv.FormatInt(st.Size, 10)+" octets")
-	row("route", s.Route)
+	c.row("received", moment(st.Received)+", from "+st.Client)
+	c.row("size", strconv.FormatInt(st.Size, 10)+" octets")
+	c.row("route", s.Route)
 	if !s.Due.IsZero() && s.State == control.Waiting {
-		row("next try", moment(s.Due))
+		c.row("next try", moment(s.Due))
 	}
 	if s.Waiting != nil {
 		c.printAttempts(s.Waiting)

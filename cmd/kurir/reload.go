@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -57,6 +58,10 @@ func (l *reloader) reload(ctx context.Context) error {
 		l.log.NotReloaded(err)
 	}
 	return err
+}
+
+func prepareReload(flags *flag.FlagSet) action {
+	return asking(flags, "reload", nothing, (*clerk).reload)
 }
 
 // reload is "kurir reload".

@@ -64,5 +64,5 @@ func newAliases(stdout io.Writer) int {
 // printQueue prints what "kurir queue list" does.
 func printQueue(c *config.Config, stdout, stderr io.Writer) int {
 	k := &clerk{name: "mailq", stdout: stdout, stderr: stderr, config: c, client: control.NewClient(c.ControlSockets())}
-	return k.list(context.Background())
+	return k.list(context.Background(), listing{})
 }

@@ -3,11 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 
 	"kurir/relay/control"
 )
+
+func prepareStatus(flags *flag.FlagSet) action {
+	return asking(flags, "status", nothing, (*clerk).status)
+}
 
 // status is "kurir status". Its exit code is that of a health check: exitOK only
 // while a relay runs and answers, and so takes mail.

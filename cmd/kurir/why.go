@@ -6,14 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"kurir/relay"
-	"kurir/relay/config"
 	"kurir/relay/control"
 	"kurir/relay/history"
 	"kurir/relay/spool"
@@ -29,34 +25,19 @@ const (
 
 // prepareWhy is "kurir why": the whole story of a message.
 func prepareWhy(flags *flag.FlagSet) action {
-	c := &clerk{name: "kurir why"}
-	path := configFlag(flags)
-	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
-	flags.BoolVar(&c.verbose, "verbose", false, "with what was said in attempts that failed")
-	return func(words []string, std streams) int {
-		c.stdout, c.stderr = std.out, std.err
-		return c.whyCommand(*path, words)
+	verbose := flags.Bool("verbose", false, "with what was said in attempts that failed")
+	var text string
+	take := func(words []string) error {
+		text = strings.Join(words, "")
+		switch {
+		case len(words) > 1:
+			return fmt.Errorf("%q is too much; ask for one message at a time", words[1])
+		case strings.Trim(text, "<> ") == "":
+			return errors.New("say which message: its ID, its Message-ID, or an address")
+		}
+		return nil
 	}
-}
-
-func (c *clerk) whyCommand(path string, words []string) int {
-	if len(words) > 1 {
-		fmt.Fprintf(c.stderr, "kurir why: %q is too much; ask for one message at a time\n", words[1])
-		return exitUsage
-	}
-	text := strings.Join(words, "")
-	if strings.Trim(text, "<> ") == "" {
-		fmt.Fprintln(c.stderr, "kurir why: say which message: its ID, its Message-ID, or an address")
-		return exitUsage
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	var err error
-	if c.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
-		return complain(c.stderr, exitConfig, err)
-	}
-	c.client = control.NewClient(c.config.ControlSockets())
-	return c.why(ctx, text)
+	return asking(flags, "why", take, func(c *clerk, ctx context.Context) int { return c.why(ctx, text, *verbose) })
 }
 
 // A tale is what is told of one message.
@@ -68,7 +49,8 @@ type tale struct {
 	Now *control.Story `json:"now,omitempty"`
 }
 
-func (c *clerk) why(ctx context.Context, text string) int {
+// why tells a story; only who wants it verbose is shown transcripts.
+func (c *clerk) why(ctx context.Context, text string, verbose bool) int {
 	reader := history.NewReader(relay.HistoryDir(c.config))
 	last, err := lastOf(reader, text)
 	if err != nil {
@@ -92,6 +74,8 @@ func (c *clerk) why(ctx context.Context, text string) int {
 		return c.nothingOf(reader, text)
 	case c.asJSON:
 		return c.printJSON(t)
+	case !verbose:
+		t.History = slices.DeleteFunc(t.History, func(r history.Record) bool { return len(r.Transcript) > 0 })
 	}
 	c.printTale(t)
 	return exitOK
@@ -200,9 +184,7 @@ func (c *clerk) row(label, text string) {
 func (c *clerk) printEvent(r history.Record) {
 	what := r.Message
 	if len(r.Transcript) > 0 {
-		if c.verbose {
-			c.printTranscript(r)
-		}
+		c.printTranscript(r)
 		return
 	}
 	switch r.Event {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/term"
 
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
@@ -138,11 +139,7 @@ func (clock) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // console shows the same lines to a person at a terminal, in colours only

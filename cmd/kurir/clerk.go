@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"kurir/relay/config"
+	"kurir/relay/control"
+	"kurir/relay/spool"
+)
+
+// A clerk asks a relay, or the files of one that does not run, and prints what
+// is to be known.
+type clerk struct {
+	name           string // of the command, for what is said about it
+	stdout, stderr io.Writer
+	asJSON         bool
+	config         *config.Config
+	client         *control.Client
+}
+
+// asking prepares a command that a clerk carries out. take reads the operands
+// before anything else is looked at; its error is about how the command is used.
+func asking(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
+	c := &clerk{name: "kurir " + name}
+	path := configFlag(flags)
+	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
+	return func(words []string, std streams) int {
+		c.stdout, c.stderr = std.out, std.err
+		if err := take(words); err != nil {
+			return std.misuse(name, err.Error())
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		var err error
+		if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); err != nil {
+			return complain(std.err, exitConfig, err)
+		}
+		c.client = control.NewClient(c.config.ControlSockets())
+		return do(c, ctx)
+	}
+}
+
+// nothing is what commands without operands take.
+func nothing([]string) error { return nil }
+
+// onFiles is the desk on the spool's files, for when no relay runs; it says so.
+func (c *clerk) onFiles(why error) (desk *control.Desk, close func(), err error) {
+	if !errors.Is(why, control.ErrNotRunning) {
+		return nil, nil, why
+	}
+	if errors.Is(why, fs.ErrPermission) {
+		return nil, nil, fmt.Errorf("%w: run this as the user or group of Kurir", why)
+	}
+	view, err := spool.Look(c.config.Spool.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%w: there is no spool either, in %s", control.ErrNotRunning, c.config.Spool.Dir)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(c.stderr, "Kurir is not running; this is from the files in %s\n", c.config.Spool.Dir)
+	return control.OnFiles(view, c.config.Spool.Dir), view.Close, nil
+}
+
+// fail says what went wrong, with the exit code for it.
+func (c *clerk) fail(err error) int {
+	code := exitFailed
+	if errors.Is(err, control.ErrNotRunning) {
+		code = exitUnavailable
+	}
+	return complain(c.stderr, code, fmt.Errorf("%s: %w", c.name, err))
+}
+
+// printJSON prints a value in a line.
+func (c *clerk) printJSON(v any) int {
+	e := json.NewEncoder(c.stdout)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return c.fail(err)
+	}
+	return exitOK
+}
