@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -36,7 +37,7 @@ func newPool(o *Options, r *route) *pool {
 	return &pool{
 		o: o, route: r,
 		slots: make(chan struct{}, o.Connections),
-		idle:  firstSet(o.provider.Idle, defaultIdle),
+		idle:  cmp.Or(o.provider.Idle, defaultIdle),
 		gone:  make(chan struct{}),
 	}
 }

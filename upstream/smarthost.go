@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -99,9 +100,9 @@ func New(o Options) (*SmartHost, error) {
 		return nil, err
 	}
 	o.Password = cleanPassword(o.Password, o.provider)
-	o.FallbackAfter = firstSet(o.FallbackAfter, defaultFallbackAfter)
-	o.Connections = firstSet(o.Connections, within(defaultConnections, o.provider.Connections))
-	o.MessagesPerConnection = firstSet(o.MessagesPerConnection, within(defaultMessages, o.provider.MessagesPerConnection))
+	o.FallbackAfter = cmp.Or(o.FallbackAfter, defaultFallbackAfter)
+	o.Connections = cmp.Or(o.Connections, within(defaultConnections, o.provider.Connections))
+	o.MessagesPerConnection = cmp.Or(o.MessagesPerConnection, within(defaultMessages, o.provider.MessagesPerConnection))
 	o.sessions = new(atomic.Uint64)
 	o.tls = &tls.Config{
 		MinVersion:         tls.VersionTLS12, // RFC 8996
@@ -126,7 +127,7 @@ func New(o Options) (*SmartHost, error) {
 	h := &SmartHost{o: o}
 	h.route = newRoute(&h.o)
 	h.pool = newPool(&h.o, h.route)
-	h.size.Store(firstSet(h.route.remembered().Size, o.provider.Size))
+	h.size.Store(cmp.Or(h.route.remembered().Size, o.provider.Size))
 	return h, nil
 }
 
@@ -150,7 +151,7 @@ func (o *Options) findProvider() error {
 }
 
 // Name is how the smart host is called in logs.
-func (o *Options) Name() string { return firstSet(o.Host, o.Provider) }
+func (o *Options) Name() string { return cmp.Or(o.Host, o.Provider) }
 
 // PasswordEnds tells of a provider that is going to switch the login off that
 // the options use: what it is called and when. The time is zero if none is.
@@ -167,16 +168,6 @@ func within(n, limit int) int {
 		return min(n, limit)
 	}
 	return n
-}
-
-func firstSet[T comparable](values ...T) T {
-	var zero T
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
 }
 
 func (o *Options) providerName() string { return o.provider.Name }
@@ -260,7 +251,7 @@ func (h *SmartHost) session(ctx context.Context) (*session, error) {
 
 // recipientsAtOnce is how many recipients one transaction may have.
 func (s *session) recipientsAtOnce() int {
-	return min(firstSet(s.recipientLimit(), s.o.provider.Recipients, defaultRecipients), maxRecipients)
+	return min(cmp.Or(s.recipientLimit(), s.o.provider.Recipients, defaultRecipients), maxRecipients)
 }
 
 // sum makes one outcome of the transactions of a message: total is what was

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -141,7 +142,7 @@ func (l *loader) checkHostname(k key, name string) {
 func listenProblem(address string) (problem, better string) {
 	if rest, found := strings.CutPrefix(address, "smtp://"); found {
 		if p, b := listenProblem(rest); p == "" || b != "" {
-			return `begins with "smtp://"`, firstOf(b, rest)
+			return `begins with "smtp://"`, cmp.Or(b, rest)
 		}
 	}
 	if _, err := strconv.Atoi(address); err == nil {
@@ -169,13 +170,6 @@ func listenProblem(address string) (problem, better string) {
 		return "has a * for all addresses", ":" + port
 	}
 	return "has a name where the IP address of this machine must be", net.JoinHostPort("127.0.0.1", port)
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // onlyLoopback tells whether only this machine can reach it.

@@ -35,6 +35,6 @@ func (s *Server) explain(r *refusal) explain.Explanation {
 // turnAway tells the log of a client that is refused as a whole.
 func (s *Server) turnAway(c *conn, r *refusal) explain.Explanation {
 	x := s.explain(r)
-	s.log.rejected(c.client, x.Title+" "+x.Meaning, x.Fix)
+	s.log.rejected(c.client, x.Text(), x.Fix)
 	return x
 }

@@ -232,14 +232,7 @@ func (l *Log) words(e *zerolog.Event, f *explain.Failure, code int, enhanced exp
 		e.Str("error", f.Err.Error())
 	}
 	x := l.explain(f)
-	return e.Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
-}
-
-func join(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + " " + b
+	return e.Str("explanation", x.Text()).Str("fix", x.Fix)
 }
 
 // way writes which candidate was used.

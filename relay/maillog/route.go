@@ -78,7 +78,7 @@ func (l *Log) Selected(route string, chosen explain.Candidate, left []*explain.F
 		l.candidates(e, left)
 		x := l.explain(left[0])
 		e.Str("stage", string(left[0].Stage)).Str("cause", string(left[0].Cause)).
-			Str("explanation", join(x.Title, x.Meaning)).Str("fix", x.Fix)
+			Str("explanation", x.Text()).Str("fix", x.Fix)
 		message += ", because " + left[0].Candidate.String() + " failed: " + x.Title
 	}
 	e.Msg(message)

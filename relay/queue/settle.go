@@ -319,7 +319,7 @@ func attempts(refusals []refusal, now time.Time, language explain.Language) []sp
 		e := f.ExplanationIn(language)
 		a := spool.Attempt{
 			Time: now, Candidate: f.Candidate.String(), Stage: string(f.Stage),
-			Cause: string(f.Cause), Explanation: e.Title + " " + e.Meaning, Fix: e.Fix,
+			Cause: string(f.Cause), Explanation: e.Text(), Fix: e.Fix,
 		}
 		if f.Reply != nil {
 			a.Code, a.Enhanced, a.Reply = f.Reply.Code, f.Reply.Enhanced.String(), f.Reply.String()

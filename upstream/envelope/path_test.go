@@ -46,6 +46,7 @@ func TestParsePathRefuses(t *testing.T) {
 	}
 }
 
+// A local part in quotes may hold what looks like the end of it.
 func TestPathParts(t *testing.T) {
 	p := envelope.Path(`"a@b"@example.org`)
 	if p.LocalPart() != `"a@b"` || p.Domain() != "example.org" || p.String() != `<"a@b"@example.org>` || !p.IsASCII() {

@@ -51,6 +51,9 @@ type Explanation struct {
 	Actor   Actor  `json:"actor"`
 }
 
+// Text is what happened and what that means, in one line.
+func (e Explanation) Text() string { return strings.TrimSpace(e.Title + " " + e.Meaning) }
+
 // A catalogueRow is the policy of one cause; see catalogue.toml.
 type catalogueRow struct {
 	Name      Cause
