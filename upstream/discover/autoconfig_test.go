@@ -88,6 +88,8 @@ func TestAutoconfig(t *testing.T) {
 		{"second place", map[string]string{wellKnown: good}, "autoconfig smtp.example.com me@example.com"},
 		{"known provider", map[string]string{wellKnown: config(outgoing("smtp.fastmail.com", "465", "SSL", "%EMAILADDRESS%"))},
 			"autoconfig smtp.fastmail.com (fastmail) me@example.com"},
+		{"known user name", map[string]string{wellKnown: config(outgoing("smtp.sendgrid.net", "587", "STARTTLS", "%EMAILADDRESS%"))},
+			"autoconfig smtp.sendgrid.net (sendgrid) apikey"},
 		{"unusual", map[string]string{wellKnown: config(outgoing("smtp.%EMAILDOMAIN%", " 2525 ", "starttls", "%EMAILLOCALPART%"))},
 			"autoconfig smtp.example.com starttls me"},
 		{"plain first", map[string]string{wellKnown: config(outgoing("a.example.com", "25", "plain", ""), outgoing("b.example.com", "465", "SSL", ""))},

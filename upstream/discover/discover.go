@@ -159,8 +159,8 @@ func FromAddress(ctx context.Context, address string, o Options) (Finding, error
 	}
 	if f.Provider != nil {
 		f.Candidate = provider.Candidate{} // its ways in are known
-		if f.How != ByAutoconfig {
-			f.Username = login(f.Provider, address)
+		if name := login(f.Provider, address); f.How != ByAutoconfig || name != address && name != "" {
+			f.Username = name // the same for all customers, whatever autoconfig says
 		}
 	}
 	if f.Provider == nil {

@@ -184,7 +184,7 @@ func TestAddressErrors(t *testing.T) {
 	for _, bad := range []string{
 		"", "me", "@example.com", "me@", "me@example", "me@[192.0.2.1]", "me@192.0.2.1", "me@exa mple.com",
 		"me you@example.com", "Me <me@example.com>", "me@example.com\n", "me\x00@example.com", "me@bücher.example",
-		"me@-example.com", "me@example..com", "me@exa_mple.com", strings.Repeat("a", 250) + "@example.com", "\xff@example.com",
+		"me@-example.com", "me@example..com", "me@example.com.", "me@you@example.com", "me@exa_mple.com", strings.Repeat("a", 250) + "@example.com", "\xff@example.com",
 	} {
 		f, err := discover.FromAddress(t.Context(), bad, discover.Options{Resolver: &zone{}, Transport: nowhere{}})
 		var address *discover.AddressError

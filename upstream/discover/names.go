@@ -35,9 +35,15 @@ func (e *UnknownProviderError) Error() string {
 
 // domainOf returns the domain of an address, in lower case.
 func domainOf(address string) (string, error) {
-	at := strings.LastIndexByte(address, '@')
+	at := strings.IndexByte(address, '@')
 	if at < 1 {
 		return "", &AddressError{address, "is not an email address; one is like you@example.com"}
+	}
+	if strings.Contains(address[at+1:], "@") {
+		return "", &AddressError{address, "has more than one @"}
+	}
+	if strings.HasSuffix(address, ".") {
+		return "", &AddressError{address, "ends in a dot"}
 	}
 	if !isUsername(address) || strings.ContainsAny(address, `<>",;`) {
 		return "", &AddressError{address, "has characters in it that an email address has not"}
