@@ -3,154 +3,62 @@ package listener
 import (
 	"errors"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // A doorman takes the connections of a port and hands those that the gate lets
-// in to go-smtp, as conns of ours. Who finds every place taken waits unserved
-// for a moment. The one who came last is called in first: under a flood the
-// others are strangers, or have stopped waiting.
+// in to go-smtp, as conns of ours. Who finds every place taken is shown into the
+// waiting room, and so is who comes while others wait there.
 type doorman struct {
 	Port
 	server *Server
-	in     chan arrival // to go-smtp; closed at the end
-	room   []visitor    // in the order in which they came
+	room   *waitingRoom
 }
-
-// An arrival is what an Accept has returned.
-type arrival struct {
-	conn net.Conn
-	err  error
-}
-
-// A visitor waits for a place.
-type visitor struct {
-	conn  *conn
-	since time.Time
-}
-
-// How long a visitor waits, how many do for each place, and how often it is
-// looked for somebody who gives his place up.
-const (
-	waitForPlace  = 20 * time.Second
-	waitEachPlace = 10
-	lookForPlace  = 50 * time.Millisecond
-)
 
 // refusalTimeout bounds the write of a refusal. It fits a fresh socket's
 // buffer, so this matters only to sockets that have none.
 const refusalTimeout = time.Second
 
-// newDoorman starts one. It ends when the port is closed.
 func newDoorman(p Port, s *Server) *doorman {
-	d := &doorman{Port: p, server: s, in: make(chan arrival)}
-	go d.stand()
+	d := &doorman{Port: p, server: s}
+	d.room = &waitingRoom{doorman: d, arrivals: make(chan visitor, 64), in: make(chan net.Conn)}
 	return d
 }
 
-// Accept returns the next client that is let in.
+// Accept returns the next client that is let in at once.
 func (d *doorman) Accept() (net.Conn, error) {
-	a, ok := <-d.in
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return a.conn, a.err
-}
-
-func (d *doorman) stand() {
-	defer close(d.in)
-	arrivals := make(chan arrival, 64)
-	go d.accept(arrivals)
-	look := time.NewTicker(lookForPlace)
-	defer look.Stop()
-	next := make(chan struct{}, 1) // there may be a place for the next one
-	for {
-		var looks <-chan time.Time
-		if len(d.room) > 0 {
-			looks = look.C
-		}
-		select {
-		case a := <-arrivals:
-			switch {
-			case a.err == nil:
-				d.room = append(d.room, visitor{newConn(a.conn, d.server, d.Port), time.Now()})
-				if len(d.room) > 1 && len(d.room) < d.most() {
-					continue // others are first
-				}
-			case passing(a.err):
-				d.in <- a
-				continue
-			default:
-				for _, v := range d.room {
-					d.refuse(v.conn, nil)
-				}
-				d.in <- a
-				return
-			}
-		case <-looks:
-		case <-next:
-		case <-d.server.gate.left:
-		}
-		if d.callIn() {
-			select {
-			case next <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-// accept tells of what the port brings, up to an error that lasts.
-func (d *doorman) accept(arrivals chan<- arrival) {
 	for {
 		nc, err := d.Listener.Accept()
-		arrivals <- arrival{nc, err}
-		if err != nil && !passing(err) {
-			return
+		switch {
+		case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+			return nil, passing{err}
+		case err != nil:
+			return nil, err
+		}
+		c := newConn(nc, d.server, d.Port)
+		if d.room.size.Load() > 0 {
+			d.room.show(c)
+			continue
+		}
+		switch r := d.server.gate.enter(c); {
+		case r == nil && d.server.enter(c):
+			return c, nil
+		case r != nil && r.mayPass:
+			d.room.show(c)
+		default:
+			d.refuse(c, r)
 		}
 	}
 }
 
-// passing tells whether Accept may work again soon, as when there was no
-// descriptor free.
-func passing(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
+// passing is an error after which Accept may work again soon, which net says
+// of having no descriptor free alone. go-smtp then waits for a moment.
+type passing struct{ error }
 
-// callIn sees to whose turn it is, and tells whether it was done with him: he
-// is in, or turned away as a stranger or one who has waited too long.
-func (d *doorman) callIn() bool {
-	if len(d.room) == 0 {
-		return false
-	}
-	v := d.room[0]
-	r := d.server.gate.enter(v.conn)
-	switch {
-	case r != nil && r.mayPass && time.Since(v.since) < waitForPlace:
-		if last := len(d.room) - 1; last > d.most() {
-			d.refuse(d.room[last].conn, r)
-			d.room = d.room[:last]
-		}
-		return false
-	case r == nil && d.server.enter(v.conn):
-		d.in <- arrival{conn: v.conn}
-	default:
-		d.refuse(v.conn, r)
-	}
-	if d.room = d.room[1:]; len(d.room) == 0 {
-		d.room = nil
-	}
-	return true
-}
-
-// most is how many may wait.
-func (d *doorman) most() int { return waitEachPlace * d.server.set().MaxConnections }
+func (passing) Timeout() bool   { return false }
+func (passing) Temporary() bool { return true }
 
 // refuse sends a client away; nil means that the server is closing.
 func (d *doorman) refuse(c *conn, r *refusal) {
@@ -167,3 +75,110 @@ func (d *doorman) refuse(c *conn, r *refusal) {
 	}
 	c.Conn.Close()
 }
+
+// A waitingRoom has those who wait unserved for a place. The first come is the
+// first to get one, and hears that there is none after waitForPlace; who comes
+// when the room is full hears it at once. To go-smtp it is a listener.
+type waitingRoom struct {
+	*doorman
+	arrivals chan visitor
+	in       chan net.Conn // to go-smtp
+	size     atomic.Int32
+	visitors []visitor // in the order in which they came; of stand alone
+}
+
+// A visitor waits for a place.
+type visitor struct {
+	conn  *conn
+	since time.Time
+}
+
+// How long a visitor waits, how many do for each place, and how often it is
+// looked for somebody who gives his place up.
+const (
+	waitForPlace  = 20 * time.Second
+	waitEachPlace = 10
+	lookForPlace  = 50 * time.Millisecond
+)
+
+// Accept returns the next visitor who has got a place.
+func (w *waitingRoom) Accept() (net.Conn, error) {
+	c, ok := <-w.in
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// show shows a client into the room.
+func (w *waitingRoom) show(c *conn) {
+	w.size.Add(1)
+	w.arrivals <- visitor{c, time.Now()}
+}
+
+// stand serves the room until nobody is shown into it any more.
+func (w *waitingRoom) stand() {
+	defer close(w.in)
+	look := time.NewTicker(lookForPlace)
+	defer look.Stop()
+	next := make(chan struct{}, 1) // there may be a place for the next one
+	for {
+		var looks <-chan time.Time
+		if len(w.visitors) > 0 {
+			looks = look.C
+		}
+		select {
+		case v, open := <-w.arrivals:
+			if !open {
+				for _, v := range w.visitors {
+					w.refuse(v.conn, nil)
+				}
+				return
+			}
+			w.visitors = append(w.visitors, v)
+			if n := len(w.visitors); n > 1 && n < w.most() {
+				continue // others are first
+			}
+		case <-looks:
+		case <-next:
+		case <-w.server.gate.left:
+		}
+		if w.callIn() {
+			select {
+			case next <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// callIn sees to whose turn it is, and tells whether it was done with him: he
+// is in, or turned away as a stranger or one who has waited too long.
+func (w *waitingRoom) callIn() bool {
+	if len(w.visitors) == 0 {
+		return false
+	}
+	v := w.visitors[0]
+	r := w.server.gate.enter(v.conn)
+	switch {
+	case r != nil && r.mayPass && time.Since(v.since) < waitForPlace:
+		if last := len(w.visitors) - 1; last > w.most() {
+			w.refuse(w.visitors[last].conn, r)
+			w.visitors = w.visitors[:last]
+			w.size.Add(-1)
+		}
+		return false
+	case r == nil && w.server.enter(v.conn):
+		w.in <- v.conn
+	default:
+		w.refuse(v.conn, r)
+	}
+	if w.visitors = w.visitors[1:]; len(w.visitors) == 0 {
+		w.visitors = nil
+	}
+	w.size.Add(-1)
+	return true
+}
+
+// most is how many may wait.
+func (w *waitingRoom) most() int { return waitEachPlace * w.server.set().MaxConnections }

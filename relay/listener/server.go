@@ -187,7 +187,13 @@ func (s *Server) Serve(p Port) error {
 	s.mu.Unlock()
 	defer l.Close()
 
-	err := s.smtp.Serve(newDoorman(p, s))
+	d := newDoorman(p, s)
+	var room sync.WaitGroup
+	room.Go(d.room.stand)
+	room.Go(func() { _ = s.smtp.Serve(d.room) }) // until nobody is in it any more
+	err := s.smtp.Serve(d)
+	close(d.room.arrivals)
+	room.Wait()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
