@@ -4,7 +4,9 @@
 //	kurir serve --config /etc/kurir/kurir.toml
 //	kurir serve --sandbox
 //
-// See README.md for what it does, and package relay for how.
+// See README.md for what it does, and package relay for how. Here are the
+// commands: commands.go is the table of all of them, and each is in the file of
+// its name; clerk.go is what those share that ask a relay.
 package main
 
 import (

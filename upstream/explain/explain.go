@@ -15,10 +15,10 @@
 // explain.go (from what was seen to the cause), catalogue.go (from the cause
 // to policy; its data is catalogue.toml), words.go (from the cause and what is
 // known to words; its data are catalogue.en.toml and catalogue.id.toml),
-// rules.go (from a server's words to the cause; its data is rules.toml, and
-// phrases.go makes that fast), and text.go (the same for what people paste).
-// A new text is a new rule in the data, a new cause a row in each file; no
-// code.
+// language.go (other packages' words, and what is fit to be shown), rules.go
+// (from a server's words to the cause; its data is rules.toml, and phrases.go
+// makes that fast), and text.go (the same for what people paste). A new text is
+// a new rule in the data, a new cause a row in each file; no code.
 package explain
 
 import (
