@@ -125,8 +125,8 @@ func (o *Options) set(letter byte, value string) error {
 		}
 	case 'V':
 		o.envid = envelope.EncodeXtext(value)
-		if !envelope.IsID(o.envid) {
-			return errors.New("-V is empty, or longer than 100 characters")
+		if o.envid != "" && !envelope.IsID(o.envid) {
+			return errors.New("-V is longer than 100 characters")
 		}
 	}
 	return nil
