@@ -56,7 +56,7 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 			r.o.Log.Selected(name, way, left)
 		}
 		if c.Delivery.Mode != string(queue.Direct) {
-			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: "yes"}}
+			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: c.Delivery.GiveUpAfter.String()}}
 		}
 		if r.o.Log.Debug() {
 			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Message, l.Candidate, l.Sent, l.Text) }

@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 	"time"
 
 	"kurir/relay/config"
@@ -16,14 +16,15 @@ import (
 	"kurir/upstream/explain"
 )
 
-// Reload goes on with another configuration. No session of an app and no
-// delivery under way is lost; what waits is tried at once over the new routes.
-// After an error nothing has changed. Settings that can only be changed by a
-// restart are left as they are, and the log names them.
+// Reload goes on with another configuration, which is the relay's from then on.
+// No session of an app and no delivery under way is lost; what waits is tried at
+// once over the new routes. After an error nothing has changed. Settings that
+// can only be changed by a restart are left as they are, and the log names them.
 func (r *Relay) Reload(c *config.Config) error {
 	if r.scratch != "" && c.Delivery.Mode != string(queue.Direct) {
 		return errors.New("delivery.mode: restart Kurir to leave \"direct\": it runs without a spool that outlives it")
 	}
+	needRestart := keepUntilRestart(r.o.Config, c)
 	settings, err := listenerSettings(c)
 	if err != nil {
 		return err
@@ -42,8 +43,6 @@ func (r *Relay) Reload(c *config.Config) error {
 	if err := r.server.Configure(settings); err != nil {
 		return err
 	}
-	needRestart := onlyByRestart(r.o.Config, c)
-	c.Log = r.o.Config.Log
 	before := r.hosts
 	r.hosts, r.config = hosts, c
 	r.runHosts()
@@ -57,28 +56,32 @@ func (r *Relay) Reload(c *config.Config) error {
 	return nil
 }
 
-// onlyByRestart names the keys in which two configurations differ that are
-// used only when a relay starts.
-func onlyByRestart(before, now *config.Config) []string {
-	var keys []string
-	differs := func(yes bool, key string) {
-		if yes {
-			keys = append(keys, key)
+// keepUntilRestart sets the keys that are used only when a relay starts to what
+// they were, and names those in which the configurations differ.
+func keepUntilRestart(before, now *config.Config) (different []string) {
+	for _, k := range []struct {
+		name          string
+		before, after any
+	}{
+		{"state_dir", &before.StateDir, &now.StateDir},
+		{"hostname", &before.Hostname, &now.Hostname},
+		{"listen.smtp", &before.Listen.SMTP, &now.Listen.SMTP},
+		{"listen.legacy_line_ends", &before.Listen.LegacyLineEnds, &now.Listen.LegacyLineEnds},
+		{"spool.dir", &before.Spool.Dir, &now.Spool.Dir},
+		{"spool.drop", &before.Spool.Drop, &now.Spool.Drop},
+		{"control.socket", &before.Control.Socket, &now.Control.Socket},
+		{"control.http", &before.Control.HTTP, &now.Control.HTTP},
+		{"log.level", &before.Log.Level, &now.Log.Level},
+		{"log.language", &before.Log.Language, &now.Log.Language},
+		{"log.format", &before.Log.Format, &now.Log.Format},
+		{"log.subject", &before.Log.Subject, &now.Log.Subject},
+	} {
+		if !reflect.DeepEqual(k.before, k.after) {
+			different = append(different, k.name)
+			reflect.ValueOf(k.after).Elem().Set(reflect.ValueOf(k.before).Elem())
 		}
 	}
-	differs(before.StateDir != now.StateDir, "state_dir")
-	differs(before.Hostname != now.Hostname, "hostname")
-	differs(!slices.Equal(before.Listen.SMTP, now.Listen.SMTP), "listen.smtp")
-	differs(!slices.Equal(before.Listen.LegacyLineEnds, now.Listen.LegacyLineEnds), "listen.legacy_line_ends")
-	differs(before.Spool.Dir != now.Spool.Dir, "spool.dir")
-	differs(before.DropDir() != now.DropDir(), "spool.drop")
-	differs(before.Control.Socket != now.Control.Socket, "control.socket")
-	differs(before.Control.HTTP != now.Control.HTTP, "control.http")
-	differs(before.Log.Level != now.Log.Level, "log.level")
-	differs(before.Log.Language != now.Log.Language, "log.language")
-	differs(before.Log.Format != now.Log.Format, "log.format")
-	differs(before.Log.Subject != now.Log.Subject, "log.subject")
-	return keys
+	return different
 }
 
 func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {

@@ -63,7 +63,7 @@ func TestReadme(t *testing.T) {
 			t.Fatalf("%q", shown)
 		}
 		f := explain.FromText(shown[0][2], explain.StageAuth, "")
-		f.Candidate.Host, f.Facts = "smtp.example.com", []explain.Fact{{Name: explain.FactKept, Value: "yes"}}
+		f.Candidate.Host, f.Facts = "smtp.example.com", []explain.Fact{{Name: explain.FactKept, Value: "5d"}}
 		x := f.Explanation()
 		if got := []string{x.Title + " " + x.Meaning, x.Fix}; got[0] != shown[1][2] || got[1] != shown[2][2] {
 			t.Errorf("%q and %q are shown, it is %q", shown[1][2], shown[2][2], got)

@@ -176,6 +176,12 @@ func (f *Failure) ofThisMail() bool {
 	return v == "guess" || v == "spelling" || v == "nowhere"
 }
 
+// ofBusyRecipient tells that it is one mailbox that gets too much (X.2.X), and
+// not we who send too much.
+func (f *Failure) ofBusyRecipient() bool {
+	return f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2
+}
+
 // outOfStep tells that the server did not understand the dialogue, which says
 // nothing of the message.
 func (f *Failure) outOfStep() bool {
@@ -212,8 +218,8 @@ func (f *Failure) Scope() Scope {
 		return ScopeMessage // it puts off this message, not the session
 	case f.BeforeMail(), f.code() == 421:
 		return ScopeRoute
-	case f.Recipient != "" && f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2:
-		return ScopeRecipient // X.2.X: this mailbox gets too much, not we send too much
+	case f.Recipient != "" && f.ofBusyRecipient():
+		return ScopeRecipient
 	case (s == ScopeRoute || s == ScopeSender) && f.ofThisMail():
 		s = ScopeMessage
 	case s == ScopeSender:

@@ -101,7 +101,7 @@ const (
 	FactPasswordKind  = "password kind"  // and for a password
 	FactRate          = "sending limits" // how much the provider lets an account send, in words
 	FactSenderRule    = "sender rule"    // which sender addresses it takes, in words
-	FactKept          = "kept"           // set where mail waits while its route is in trouble
+	FactKept          = "kept"           // how long at most mail waits while its route is in trouble
 	FactOnce          = "sent once"      // set where nobody sends the message again, as with a test mail
 	FactHere          = "refused here"   // set where Kurir itself refused an app: which text of the cause says so, such as "here"
 

@@ -37,12 +37,12 @@ func (l Language) words() (vocabulary, small) {
 	if l == Indonesian {
 		return indonesian(), small{
 			"letak", "tahap", "balasan", "galat", "sebab", "solusi",
-			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu", "Semua email disimpan sampai berhasil.", "%s menjawab: %s",
+			"penyedia", "penerima", "port yang dipakai", "nama lain", "tidak diketahui di sini", "tanggal yang tidak diketahui", "tidak satu pun", "tidak satu pun dari itu", "Semua email disimpan sampai berhasil, paling lama %s.", "%s menjawab: %s",
 		}
 	}
 	return english(), small{
 		"where", "at", "reply", "error", "why", "do",
-		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them", "All mail is kept until it works.", "%s said: %s",
+		"the provider", "the recipient", "the port that was tried", "another name", "not known here", "an unknown day", "none", "none of them", "All mail is kept until it works, for %s at most.", "%s said: %s",
 	}
 }
 
@@ -66,8 +66,8 @@ func (f *Failure) ExplanationIn(l Language) Explanation {
 		title = strings.ToUpper(title[:1]) + title[1:]
 	}
 	meaning := fill.Replace(text.Meaning)
-	if s := f.Scope(); f.Fact(FactKept) != "" && (s == ScopeRoute || s == ScopeSender) {
-		meaning += " " + words.kept
+	if s, kept := f.Scope(), f.Fact(FactKept); kept != "" && (s == ScopeRoute || s == ScopeSender) {
+		meaning += " " + fmt.Sprintf(words.kept, kept)
 	}
 	return Explanation{
 		Title: title, Meaning: meaning, Fix: fill.Replace(text.Fix),
@@ -80,7 +80,7 @@ func (f *Failure) ExplanationIn(l Language) Explanation {
 //	The smart host does not accept the user name or password.
 //	  where:  smtp.example.com:587 STARTTLS (192.0.2.7), at auth
 //	  reply:  535 5.7.8 Username and Password not accepted
-//	  why:    The login was refused. All mail is kept until it works.
+//	  why:    The login was refused. All mail is kept until it works, for 5d at most.
 //	  do:     Check upstream.username and the password.
 //
 // What is not known is left out. It ends with a line feed.
@@ -180,8 +180,7 @@ func (f *Failure) variants() []string {
 		add(strings.Contains(kind, "app password") || strings.Contains(kind, "app-specific"), "app_password")
 		add(kind != "" && f.Fact(FactUserKind) != "", "kind")
 	case LimitRate, LimitQuota:
-		ofRecipient := f.Cause == LimitRate && f.Stage == StageRcpt // who gets too much, not who sends too much
-		add(f.Fact(FactRate) != "" && !ofRecipient, "known")
+		add(f.Fact(FactRate) != "" && !f.ofBusyRecipient(), "known")
 	case SenderNotAllowed, SenderDomain:
 		add(f.Fact(FactSenderRule) != "", "known")
 	}

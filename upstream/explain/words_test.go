@@ -128,11 +128,11 @@ func TestVariants(t *testing.T) {
 func TestDetails(t *testing.T) {
 	f := FromText("535-5.7.8 no\n535 5.7.8 not\x1b[1m accepted", StageAuth, "")
 	f.Candidate = Candidate{Host: "smtp.example.com", Port: 587, TLS: STARTTLS, Addr: "192.0.2.7"}
-	f.Facts = []Fact{{FactKept, "yes"}}
+	f.Facts = []Fact{{FactKept, "5d"}}
 	want := `smtp.example.com does not accept the user name or password.
   where:  smtp.example.com:587 STARTTLS (192.0.2.7), at auth
   reply:  535 5.7.8 no not [1m accepted
-  why:    The login was refused. All mail is kept until it works.
+  why:    The login was refused. All mail is kept until it works, for 5d at most.
   do:     Check upstream.username and the password. Many providers want an app password or an API key instead of the password of the website.
 `
 	if got := f.Details(); got != want {

@@ -159,7 +159,7 @@ func TestDownForAnHour(t *testing.T) {
 								t.Errorf("got %v", err)
 								return
 							}
-							f.Facts = append(f.Facts, explain.Fact{Name: explain.FactKept, Value: "yes"}) // as a session does
+							f.Facts = append(f.Facts, explain.Fact{Name: explain.FactKept, Value: "5d"}) // as a session does
 							f.Provider = "office365"
 						})
 					}
