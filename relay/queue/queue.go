@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -156,14 +157,19 @@ func New(o Options) *Queue {
 func (q *Queue) set() *Settings { return q.settings.Load() }
 
 // Configure changes the settings. What waits goes to the new routes, which
-// count as well until they have failed; what is under way ends on the old.
+// count as well until they have failed; what is under way ends on the old. How
+// much a route of the same name bears, and has had, is not forgotten.
 func (q *Queue) Configure(s Settings) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	before := q.lanes
 	q.lanes = nil
 	for _, r := range s.Routes {
-		q.lanes = append(q.lanes, newLane(r))
+		l := newLane(r)
+		if i := slices.IndexFunc(before, func(old *lane) bool { return old.Name == l.Name }); i >= 0 {
+			l.remember(&before[i].throttle)
+		}
+		q.lanes = append(q.lanes, l)
 	}
 	q.settings.Store(&s)
 	for _, l := range before {

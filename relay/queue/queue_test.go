@@ -779,7 +779,8 @@ func TestRateLimitIsLearned(t *testing.T) {
 	})
 }
 
-// A configured rate lets as many go at once, and then no more than it says.
+// A configured rate lets as many go at once, and then no more than it says,
+// however often the settings change.
 func TestConfiguredRate(t *testing.T) {
 	bubble(t, func(t *testing.T, dir string) {
 		p := &provider{}
@@ -794,6 +795,7 @@ func TestConfiguredRate(t *testing.T) {
 			if delivered, _ := p.counts(); delivered < want-1 || delivered > want+1 {
 				t.Errorf("%d delivered after %d minutes, want %d", delivered, minute, want)
 			}
+			b.queue.Configure(settings(queue.Spooled, r))
 			time.Sleep(time.Minute)
 		}
 	})

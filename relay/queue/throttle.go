@@ -76,6 +76,16 @@ func (t *throttle) served(now time.Time) {
 	t.changed = now
 }
 
+// remember takes over what an earlier throttle of the same provider has learned,
+// and what it has let begin.
+func (t *throttle) remember(before *throttle) {
+	t.borne = min(before.borne+max(t.most-before.most, 0), t.most)
+	t.pause, t.changed = before.pause, before.changed
+	if t.size == before.size && t.per == before.per { // another limit begins anew
+		t.next, t.bucket = before.next, before.bucket
+	}
+}
+
 // begins notes that a delivery begins.
 func (t *throttle) begins(now time.Time) {
 	if t.pause > 0 {
