@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"relay/spool":    {"upstream/envelope"},
 	"relay/drop":     {"upstream/envelope"},
 	"relay/sendmail": {"relay/drop", "upstream/envelope"},
-	"relay/history":  {},
+	"relay/history":  {"upstream/envelope"},
 	"relay/rewrite":  {"upstream/envelope"},
 	"relay/maillog":  {"upstream/envelope", "upstream/explain"},
 	"relay/dsn":      {"upstream/envelope", "upstream/explain"},

@@ -47,8 +47,7 @@ func (o *Options) otherPorts() string {
 // shown between its four groups of four letters.
 func cleanPassword(password string, p *provider.Provider) string {
 	password = strings.TrimSpace(password)
-	kind := p.Password
-	if !strings.Contains(kind, "app password") && !strings.Contains(kind, "app-specific") {
+	if !p.AppPassword {
 		return password
 	}
 	groups := strings.Split(strings.ReplaceAll(password, "\u00a0", " "), " ")

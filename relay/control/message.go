@@ -107,11 +107,6 @@ func (f Filter) fits(m Message, now time.Time) bool {
 	if f.Older > 0 && now.Sub(m.Received) < f.Older {
 		return false
 	}
-	named := func(p envelope.Path) bool {
-		if domain, ok := strings.CutPrefix(f.Address, "@"); ok {
-			return strings.EqualFold(p.Domain(), domain)
-		}
-		return strings.EqualFold(string(p), f.Address)
-	}
+	named := func(p envelope.Path) bool { return p.Is(f.Address) }
 	return f.Address == "" || named(m.From) || slices.ContainsFunc(m.To, named)
 }

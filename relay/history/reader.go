@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"kurir/upstream/envelope"
 )
 
 // A Reader reads what a Writer has written. Its methods may be called from any
@@ -137,18 +139,8 @@ func (q *Query) chooses(r *Record) bool {
 	if text == "" {
 		return true
 	}
-	if strings.EqualFold(r.ID, text) || strings.EqualFold(strings.Trim(r.MessageID, "<>"), text) || isOf(r.From, text) {
+	if strings.EqualFold(r.ID, text) || strings.EqualFold(strings.Trim(r.MessageID, "<>"), text) || envelope.Path(r.From).Is(text) {
 		return true
 	}
-	return slices.ContainsFunc(r.To, func(to string) bool { return isOf(to, text) })
-}
-
-// isOf tells whether an address is the one that is looked for, or of that
-// domain.
-func isOf(address, text string) bool {
-	if domain, ok := strings.CutPrefix(text, "@"); ok {
-		_, has, found := strings.Cut(address, "@")
-		return found && strings.EqualFold(has, domain)
-	}
-	return strings.EqualFold(address, text)
+	return slices.ContainsFunc(r.To, func(to string) bool { return envelope.Path(to).Is(text) })
 }

@@ -201,7 +201,7 @@ func (q *Queue) laneOfLocked(from envelope.Path) *lane {
 // serves tells whether Senders name the address or its domain.
 func (r *Route) serves(from envelope.Path) bool {
 	for _, s := range r.Senders {
-		if strings.EqualFold(s, string(from)) || strings.EqualFold(strings.TrimPrefix(s, "@"), from.Domain()) {
+		if from.Is(s) || !strings.Contains(s, "@") && from.Is("@"+s) {
 			return true
 		}
 	}

@@ -172,5 +172,14 @@ func (p Path) IsASCII() bool {
 	return true
 }
 
+// Is tells whether an address, or "@" and a domain, names the path. The case of
+// letters does not count, as no provider lets it.
+func (p Path) Is(name string) bool {
+	if domain, ok := strings.CutPrefix(name, "@"); ok {
+		return p != "" && strings.EqualFold(p.Domain(), domain)
+	}
+	return strings.EqualFold(string(p), name)
+}
+
 // String gives the path in angle brackets, as commands carry it.
 func (p Path) String() string { return "<" + string(p) + ">" }

@@ -82,3 +82,20 @@ func FuzzParsePath(f *testing.F) {
 		}
 	})
 }
+
+// Who looks for mail, or chooses a provider by its sender, means the address or
+// the domain as people do.
+func TestPathIs(t *testing.T) {
+	for _, c := range []struct {
+		path, name string
+		want       bool
+	}{
+		{"a@example.org", "A@Example.ORG", true}, {"a@example.org", "@EXAMPLE.org", true}, {`"a@b"@example.org`, "@example.org", true},
+		{`"a@b"@example.org`, `@b"@example.org`, false}, {"a@example.org", "b@example.org", false}, {"a@sub.example.org", "@example.org", false},
+		{"", "", true}, {"", "@", false},
+	} {
+		if got := envelope.Path(c.path).Is(c.name); got != c.want {
+			t.Errorf("%q is %q: %v", c.path, c.name, got)
+		}
+	}
+}

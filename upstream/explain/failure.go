@@ -99,6 +99,7 @@ const (
 	FactOtherPorts    = "other ports"    // ports of the provider that are not among the candidates, blank separated
 	FactUserKind      = "user name kind" // what the provider wants for a user name, in words
 	FactPasswordKind  = "password kind"  // and for a password
+	FactAppPassword   = "app password"   // set where it is one that is made for a single program
 	FactRate          = "sending limits" // how much the provider lets an account send, in words
 	FactSenderRule    = "sender rule"    // which sender addresses it takes, in words
 	FactKept          = "kept"           // how long at most mail waits while its route is in trouble

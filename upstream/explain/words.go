@@ -177,7 +177,7 @@ func (f *Failure) variants() []string {
 		add(side != "", side)
 	case AuthRejected:
 		kind := f.Fact(FactPasswordKind)
-		add(strings.Contains(kind, "app password") || strings.Contains(kind, "app-specific"), "app_password")
+		add(f.Fact(FactAppPassword) != "", "app_password")
 		add(kind != "" && f.Fact(FactUserKind) != "", "kind")
 	case LimitRate, LimitQuota:
 		add(f.Fact(FactRate) != "" && !f.ofBusyRecipient(), "known")

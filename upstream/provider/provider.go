@@ -46,6 +46,9 @@ type Provider struct {
 	Username string   `toml:"username"` // what it wants for a user name, in words
 	Password string   `toml:"password"` // and for a password
 
+	// AppPassword: it is, or may be, one that was made for a single program.
+	AppPassword bool `toml:"app_password"`
+
 	// PasswordEnds is when it switches the login by password off unless an
 	// administrator objects; zero if it has not said that it will.
 	PasswordEnds time.Time `toml:"password_ends"`
@@ -152,7 +155,12 @@ func matches(pattern, host string) bool {
 // what it refuses.
 func (p *Provider) Facts() []explain.Fact {
 	var facts []explain.Fact
+	app := ""
+	if p.AppPassword {
+		app = "yes"
+	}
 	for _, f := range []explain.Fact{
+		{Name: explain.FactAppPassword, Value: app},
 		{Name: explain.FactUserKind, Value: p.Username},
 		{Name: explain.FactPasswordKind, Value: p.Password},
 		{Name: explain.FactRate, Value: p.Rate},
