@@ -41,7 +41,7 @@ func TestDocs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c, err := config.Load(config.Options{Path: filepath.Join(dir, "kurir.toml"), Environ: []string{"HOME=" + dir}, Providers: []string{"gmail", "office365"}})
+			c, err := config.Load(config.Options{Path: filepath.Join(dir, "kurir.toml"), Environ: []string{"HOME=" + dir, "CREDENTIALS_DIRECTORY=" + dir}, Providers: []string{"gmail", "office365"}})
 			if err != nil {
 				t.Errorf("%s:\n%s\n%v", page, block, err)
 				continue
