@@ -19,17 +19,18 @@ import (
 var mayImport = map[string][]string{
 	"upstream/envelope":     {},
 	"upstream/explain":      {"upstream/envelope"},
+	"upstream/redact":       {},
 	"upstream/spelling":     {},
 	"upstream/provider":     {"upstream/explain", "upstream/spelling"},
 	"upstream/discover":     {"upstream/explain", "upstream/provider", "upstream/spelling"},
 	"upstream/sandbox":      {"upstream/envelope", "upstream/explain"},
 	"upstream/upstreamtest": {"upstream/explain", "upstream/sandbox"},
-	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider"},
+	"upstream":              {"upstream/envelope", "upstream/explain", "upstream/provider", "upstream/redact"},
 	"upstream/check":        {"upstream", "upstream/envelope", "upstream/explain"},
 	"upstream/paste":        {"upstream/explain", "upstream/provider"},
-	"upstream/token":        {"upstream/explain"},
+	"upstream/token":        {"upstream/explain", "upstream/redact"},
 
-	"relay/config":   {"upstream/spelling"},
+	"relay/config":   {"upstream/redact", "upstream/spelling"},
 	"relay/spool":    {"upstream/envelope"},
 	"relay/drop":     {"upstream/envelope"},
 	"relay/sendmail": {"relay/drop", "upstream/envelope"},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/sendmail", "relay/spool",
-		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/sandbox", "upstream/token",
+		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/redact", "upstream/sandbox", "upstream/token",
 	},
 }
 

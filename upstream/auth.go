@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strings"
 
 	"kurir/upstream/explain"
+	"kurir/upstream/redact"
 )
 
 // A TokenSource gives OAuth2 access tokens to sign in with.
@@ -26,9 +26,9 @@ type TokenSource interface {
 // section 4).
 const maxCommand = 512
 
-// authenticate signs in (RFC 4954). Its failure is a reply to AUTH, after
-// which no other candidate is tried: it is the same account everywhere. A
-// token that was refused is replaced once.
+// authenticate signs in (RFC 4954). After a reply to AUTH no other candidate is
+// tried (Failure.Elsewhere): it is the same account everywhere. A token that was
+// refused is replaced once.
 func (s *session) authenticate(ctx context.Context) *explain.Failure {
 	s.at(explain.StageAuth)
 	m := s.mechanism()
@@ -70,7 +70,7 @@ func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *expl
 	stop := context.AfterFunc(ctx, func() { _ = s.wire.conn.Close() })
 	defer stop()
 	s.at(explain.StageAuth)
-	s.wire.hidden = secrets(s.o.Username, secret)
+	s.wire.secrets = hiding(s.o.Username, secret)
 	s.authFacts(m)
 	client, err := m.client(s, s.o.Username, secret)
 	if err != nil {
@@ -118,15 +118,12 @@ func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *expl
 
 var errUnproved = errors.New("the server has not proved that it knows the password (RFC 5802, section 5)")
 
-// secrets are the forms in which a password or token is sent.
-func secrets(username, password string) []string {
-	forms := []string{
-		base64.StdEncoding.EncodeToString([]byte("\x00" + username + "\x00" + password)),
-		base64.StdEncoding.EncodeToString([]byte("user=" + username + "\x01auth=Bearer " + password + "\x01\x01")),
-		base64.StdEncoding.EncodeToString([]byte(password)),
-		password,
+// hiding takes out a password or token, as it is and as AUTH sends it.
+func hiding(username, password string) *redact.Redactor {
+	if password == "" {
+		return nil
 	}
-	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < 4 })
+	return redact.New("user="+username+"\x01auth=Bearer "+password+"\x01\x01", "\x00"+username+"\x00"+password, password)
 }
 
 // challenge decodes the words of a 334. Some servers say "Go ahead" there

@@ -164,7 +164,7 @@ func TestEchoedSecrets(t *testing.T) {
 	}
 	o.Transcript = func(l upstream.Line) { check(l.Text) }
 	_, err := newHost(t, o).Deliver(t.Context(), message(hello, "a@example.org"))
-	if f := failure(t, err); f.Reply == nil || !strings.Contains(f.Reply.String(), "[hidden]") {
+	if f := failure(t, err); f.Reply == nil || !strings.Contains(f.Reply.String(), "[redacted]") {
 		t.Errorf("reply: %v", f.Reply)
 	}
 	check(err.Error())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kurir/upstream/explain"
+	"kurir/upstream/redact"
 )
 
 // Bounds on what a server may make us hold: one line and one whole reply.
@@ -33,22 +34,13 @@ func (e *notSMTPError) Error() string {
 // A wire speaks lines over a connection. It buffers what is written until
 // flush, so that a group of commands leaves in one packet (RFC 2920).
 type wire struct {
-	conn   net.Conn
-	budget *budgetReader
-	br     *bufio.Reader
-	text   *textproto.Reader
-	bw     *bufio.Writer
-	script *transcript
-	hidden []string // what a server may not say back into a log
-}
-
-// hide takes our secrets out of what a server said: some quote the line that
-// they did not understand.
-func (w *wire) hide(line string) string {
-	for _, secret := range w.hidden {
-		line = strings.ReplaceAll(line, secret, "[hidden]")
-	}
-	return line
+	conn    net.Conn
+	budget  *budgetReader
+	br      *bufio.Reader
+	text    *textproto.Reader
+	bw      *bufio.Writer
+	script  *transcript
+	secrets *redact.Redactor // of what a server may say back into a log
 }
 
 // budgetReader lets a limited number of octets through until it is refilled,
@@ -142,7 +134,7 @@ func (w *wire) reply(timeout time.Duration) (*explain.Reply, error) {
 			}
 			return nil, err
 		}
-		line = w.hide(line)
+		line = w.secrets.Redact(line)
 		c, text, more, ok := cutReplyLine(line)
 		if !ok || (code != 0 && c != code) {
 			w.script.received(line)

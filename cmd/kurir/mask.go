@@ -13,6 +13,7 @@ import (
 	"kurir/relay/config"
 	"kurir/upstream/explain"
 	"kurir/upstream/provider"
+	"kurir/upstream/redact"
 )
 
 // A mask puts words in the place of what is nobody's business: secrets,
@@ -36,11 +37,11 @@ func newMask(c *config.Config) *mask {
 		return m
 	}
 	m.hide(c.Hostname, "[hostname]")
-	m.hide(c.Notify.Webhook.Reveal(), "[hidden]")
+	m.hideSecret(c.Notify.Webhook)
 	for _, u := range c.Upstreams {
 		m.hosts = append(m.hosts, strings.ToLower(u.Host))
-		m.hide(u.Password.Reveal(), "[hidden]")
-		m.hide(u.OAuth2.ClientSecret.Reveal(), "[hidden]")
+		m.hideSecret(u.Password)
+		m.hideSecret(u.OAuth2.ClientSecret)
 		if !strings.Contains(u.Username, "@") {
 			m.hide(u.Username, "[user name]")
 		}
@@ -50,6 +51,12 @@ func newMask(c *config.Config) *mask {
 
 // leastMasked is the length from which on a word is masked inside of others.
 const leastMasked = 4
+
+func (m *mask) hideSecret(secret config.Secret) {
+	for _, form := range redact.Forms(secret.Reveal()) {
+		m.words[form] = redact.Mark
+	}
+}
 
 func (m *mask) hide(text, word string) {
 	if len(text) >= leastMasked {

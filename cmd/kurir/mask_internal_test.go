@@ -26,7 +26,7 @@ func TestMask(t *testing.T) {
 		`{"from":"a@b.example","to":["c@b.example"]}`:             `{"from":"address-1@domain-1","to":["address-2@domain-1"]}`,
 		"<20260101.1@host.example> jörg@bücher.example":           "<address-1@domain-1> address-2@domain-2",
 		"[203.0.113.9] 2001:db8::25 127.0.0.1 10.1.2.3 ::1 12:30": "[ip-1] ip-2 127.0.0.1 10.1.2.3 ::1 12:30",
-		"535 AKIA0 hunter22":                                      "535 [user name] [hidden]",
+		"535 AKIA0 hunter22":                                      "535 [user name] [redacted]",
 		"220 x\x1b[2J":                                            "220 x [2J",
 	} {
 		if got := masked(text); got != want {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"kurir/upstream/redact"
 )
 
 // passwordKeys are the ways to give the password, of which one is used.
@@ -294,10 +296,7 @@ func runPassword(ctx context.Context, command string) (password Secret, problem 
 		return "", "took longer than " + Duration(commandTime).String()
 	case errors.As(err, &exit):
 		said, _, _ := strings.Cut(strings.TrimSpace(string(complaint)), "\n")
-		if text != "" {
-			said = strings.ReplaceAll(said, text, redacted)
-		}
-		if said != "" {
+		if said = redact.New(text).Redact(said); said != "" {
 			return "", fmt.Sprintf("failed (%s), saying %s", exit, quote(said))
 		}
 		return "", fmt.Sprintf("failed (%s)", exit)

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"kurir/upstream/redact"
 )
 
-const redacted = "[redacted]"
+const redacted = redact.Mark
 
 // A Secret is text that prints as "[redacted]" wherever it may end up: with
 // every verb of fmt, in JSON, TOML and slog. Only Reveal gives the text. Keep

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"kurir/upstream/explain"
+	"kurir/upstream/redact"
 )
 
 // An Error is what a token endpoint said instead of giving a token, without
@@ -156,15 +157,7 @@ var looksSecret = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*|[\w+/=-]{60,}`)
 // harmless is a text without secrets, in one line. An endpoint could repeat
 // what it was sent.
 func harmless(text string, secrets []string) string {
-	for _, s := range secrets {
-		if s == "" {
-			continue
-		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
-			text = strings.ReplaceAll(text, form, "[redacted]")
-		}
-	}
-	text = looksSecret.ReplaceAllString(text, "[redacted]")
+	text = looksSecret.ReplaceAllString(redact.New(secrets...).Redact(text), redact.Mark)
 	text = strings.Join(strings.Fields(explain.Printable(text)), " ")
 	if runes := []rune(text); len(runes) > maxDescription {
 		text = string(runes[:maxDescription]) + "…"
