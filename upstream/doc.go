@@ -32,9 +32,8 @@
 //     STARTTLS, TLS, EHLO; auth.go signs in, with a token of package token
 //     where OAuth2 is used; wire.go reads and writes lines.
 //  5. The transaction (transaction.go, content.go) is MAIL, RCPT and DATA or
-//     BDAT in as
-//     few round trips as the server allows. Its end is an explain.Receipt
-//     with the provider's words, or an explain.Failure.
+//     BDAT in as few round trips as the server allows. Its end is an
+//     explain.Receipt with the provider's words, or an explain.Failure.
 //
 // SmartHost.Walk (walk.go) goes the same way over every candidate without a
 // message, for who wants to see what a delivery would meet (package check).

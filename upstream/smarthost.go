@@ -266,9 +266,7 @@ func (h *SmartHost) sum(total *explain.Receipt, refused explain.Refusals, rest [
 			f = explain.Explain(explain.Failure{Cause: explain.Unknown, Err: err})
 		}
 		for _, r := range rest {
-			each := *f
-			each.Recipient = r.To
-			refused = append(refused, &each)
+			refused = append(refused, f.For(r.To))
 		}
 	}
 	if total == nil {

@@ -111,7 +111,7 @@ type Server struct {
 	settings atomic.Pointer[Settings]
 	smtp     *smtp.Server
 	gate     *gate
-	log      *journal
+	log      *quietLog
 	headers  rewrite.Reserve
 	cancel   context.CancelFunc
 	ctx      context.Context // of every Submit
@@ -127,7 +127,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		opts:      o,
-		log:       newJournal(o.Log),
+		log:       newQuietLog(o.Log),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 		gone:      make(chan struct{}),

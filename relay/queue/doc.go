@@ -23,6 +23,6 @@
 // route), sender.go (of a sender), throttle.go (how much a route bears, and
 // may), backlog.go (the order of what waits for it), outcome.go (from what
 // Deliver returned to what it means), settle.go (from there to the spool and
-// the log), notify.go (and to the sender), room.go (a full spool), operate.go
-// (what a person may do).
+// the log), notify.go (and to the sender), room.go (where a message becomes
+// durable, or finds no room), operate.go (what a person may do).
 package queue

@@ -215,7 +215,7 @@ func (q *Queue) post(kind dsn.Kind, to envelope.Path, m *envelope.Message, messa
 	if err := dsn.Write(d, report); err != nil {
 		return err
 	}
-	if err := q.keep(d, mailOfDraft(d)); err != nil {
+	if err := q.commit(d, mailOfDraft(d)); err != nil {
 		return err
 	}
 	q.push(newItem(d))

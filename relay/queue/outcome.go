@@ -96,9 +96,7 @@ func (o *outcome) sort(to []envelope.Recipient, failures []*explain.Failure) {
 func failureForAll(to []envelope.Recipient, f *explain.Failure) []*explain.Failure {
 	failures := make([]*explain.Failure, len(to))
 	for i, r := range to {
-		each := *f
-		each.Recipient = r.To
-		failures[i] = &each
+		failures[i] = f.For(r.To)
 	}
 	return failures
 }

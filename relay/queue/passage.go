@@ -127,7 +127,7 @@ func (p *passage) keep() error {
 		p.draft.Envelope().To = append(recipients(p.outcome.returned), recipients(p.outcome.kept)...)
 	}
 	p.mu.Unlock()
-	if err := p.q.keep(p.draft, mail); err != nil {
+	if err := p.q.commit(p.draft, mail); err != nil {
 		p.draft.Envelope().To = all
 		return err
 	}

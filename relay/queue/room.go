@@ -46,9 +46,9 @@ func (q *Queue) NoRoom(err error) {
 	}
 }
 
-// keep makes a draft durable: from here on it is ours (promise P1). mail is
+// commit makes a draft durable: from here on it is ours (promise P1). mail is
 // what the log tells of it.
-func (q *Queue) keep(d *spool.Draft, mail maillog.Mail) error {
+func (q *Queue) commit(d *spool.Draft, mail maillog.Mail) error {
 	if err := d.Commit(); err != nil {
 		q.NoRoom(err)
 		return err

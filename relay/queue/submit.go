@@ -43,7 +43,7 @@ func (q *Queue) Keep(ctx context.Context, d *spool.Draft) Answer {
 // store makes a message durable and queues it.
 func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 	defer d.Close()
-	if err := q.keep(d, mailOfDraft(d)); err != nil {
+	if err := q.commit(d, mailOfDraft(d)); err != nil {
 		return q.notStored(d, err)
 	}
 	q.push(newItem(d))
@@ -110,9 +110,10 @@ func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
 
 var errWaitOver = errors.New("the provider took longer than delivery.wait")
 
-// enterBy waits for a slot, of another lane if that is replaced meanwhile; the failure says why there was none in time. A
-// route in trouble is tried by one message when its probe is due, and the
-// others hear at once what is wrong with it.
+// enterBy waits for a slot, of another lane if that is replaced meanwhile; the
+// failure says why there was none in time. A route in trouble is tried by one
+// message when its probe is due, and the others hear at once what is wrong with
+// it.
 func (q *Queue) enterBy(ctx context.Context, l *lane, from envelope.Path, deadline time.Time) (*lane, *explain.Failure) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()

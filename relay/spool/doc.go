@@ -20,7 +20,7 @@
 // outcomes Sending, Done, Defer and Fail (outcome.go), what becomes of failed
 // messages (failed.go), and the reading side (stored.go); Look (view.go) reads
 // a spool that another process has. Below that, record.go has the bytes, journal.go writes them,
-// flush.go makes them durable, settle.go gives space back, space.go says when
+// flush.go makes them durable, compact.go gives space back, space.go says when
 // there is none, recovery*.go are Open. disk.go is every call to the system.
 //
 // # Files

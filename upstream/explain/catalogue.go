@@ -166,8 +166,8 @@ func (f *Failure) Verdict() Verdict {
 }
 
 // ofThisMail tells that a cause that is otherwise about the route rests here on
-// something of this one mail: its sender is misspelt or nowhere, or a bare code, which
-// is too little to keep all other mail for.
+// something of this one mail: its sender is misspelt or nowhere, or a bare code,
+// which is too little to keep all other mail for.
 func (f *Failure) ofThisMail() bool {
 	if f.BeforeMail() {
 		return false

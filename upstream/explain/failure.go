@@ -135,6 +135,13 @@ type Failure struct {
 	Candidates []*Failure
 }
 
+// For is the same failure, of one recipient.
+func (f *Failure) For(recipient envelope.Path) *Failure {
+	each := *f
+	each.Recipient = recipient
+	return &each
+}
+
 // Fact returns the value observed under name, "" if it was not.
 func (f *Failure) Fact(name string) string {
 	for _, x := range f.Facts {

@@ -20,8 +20,8 @@ const (
 	refusalsReason = "messages refused"
 )
 
-// A journal stands before the Log and keeps what repeats itself away from it.
-type journal struct {
+// A quietLog stands before the Log and keeps what repeats itself away from it.
+type quietLog struct {
 	log Log
 
 	mu   sync.Mutex
@@ -37,11 +37,11 @@ type repeats struct {
 	fix    string
 }
 
-func newJournal(l Log) *journal { return &journal{log: l, seen: make(map[event]*repeats)} }
+func newQuietLog(l Log) *quietLog { return &quietLog{log: l, seen: make(map[event]*repeats)} }
 
 // count notes that e happened and returns whether it is to be told now, as
 // only the first few of a minute are, and how many were not told before it.
-func (j *journal) count(e event, fix string, few int) (told int, untold int) {
+func (j *quietLog) count(e event, fix string, few int) (told int, untold int) {
 	now := time.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -73,7 +73,7 @@ func (j *journal) count(e event, fix string, few int) (told int, untold int) {
 }
 
 // forget makes room: what is older than a minute goes, the rest of it told.
-func (j *journal) forget(now time.Time) {
+func (j *quietLog) forget(now time.Time) {
 	for e, r := range j.seen {
 		if now.Sub(r.since) >= quietFor {
 			j.tellRest(e, r)
@@ -82,21 +82,21 @@ func (j *journal) forget(now time.Time) {
 	}
 }
 
-func (j *journal) tellRest(e event, r *repeats) {
+func (j *quietLog) tellRest(e event, r *repeats) {
 	if r.untold > 0 {
 		j.log.ClientRejected(e.client, withCount(e.reason, r.untold), r.fix)
 	}
 }
 
 // rejected tells that a client was turned away.
-func (j *journal) rejected(client, reason, fix string) {
+func (j *quietLog) rejected(client, reason, fix string) {
 	if told, untold := j.count(event{client, reason}, fix, 1); told > 0 {
 		j.log.ClientRejected(client, withCount(reason, untold), fix)
 	}
 }
 
 // refused tells that the listener refused a transaction or a part of it.
-func (j *journal) refused(client string, env envelope.Envelope, r *refusal, x explain.Explanation) {
+func (j *quietLog) refused(client string, env envelope.Envelope, r *refusal, x explain.Explanation) {
 	told, untold := j.count(event{client, refusalsReason}, x.Fix, refusalsTold)
 	if untold > 0 {
 		j.log.ClientRejected(client, withCount(refusalsReason, untold), x.Fix)
@@ -107,10 +107,10 @@ func (j *journal) refused(client string, env envelope.Envelope, r *refusal, x ex
 }
 
 // lost tells that a client went away inside a message.
-func (j *journal) lost(client string, err error) { j.log.ClientLost(client, err) }
+func (j *quietLog) lost(client string, err error) { j.log.ClientLost(client, err) }
 
 // flush tells what has not been told yet, at the end.
-func (j *journal) flush() {
+func (j *quietLog) flush() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for e, r := range j.seen {
@@ -127,7 +127,7 @@ func withCount(reason string, untold int) string {
 }
 
 // errorLog takes what go-smtp logs: panics, and trouble with accepting.
-type errorLog struct{ *journal }
+type errorLog struct{ *quietLog }
 
 const maxTrouble = 4096 // a stack is long
 
