@@ -27,7 +27,8 @@
 //     never more than the provider allows.
 //  3. The route (route.go) knows the candidates, the ways in: 587 STARTTLS,
 //     465 implicit TLS, the provider's other ports. It tries them in order,
-//     each beside those that are slow, and remembers what worked (memory.go).
+//     the next when one fails before the login or is slow (race.go), and
+//     remembers what worked (memory.go).
 //  4. The session (session.go) walks one candidate: DNS, TCP, greeting, EHLO,
 //     STARTTLS, TLS, EHLO; auth.go signs in, with a token of package token
 //     where OAuth2 is used; wire.go reads and writes lines.

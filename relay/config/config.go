@@ -9,10 +9,12 @@
 // warning or printed Config shows a password.
 //
 // Read Config and Default first, then Load, which goes from the sources to
-// the checks: decode.go and environ.go fill the Config, validate.go and
-// address.go judge it, files.go reads the files it names. lines.go exists
-// only to say in which line a key stands; syntax.go only to say in plain words
-// what the TOML parser could not read.
+// the checks: decode.go and environ.go fill the Config, places.go makes its
+// paths whole, validate.go and address.go judge it, files.go reads the files it
+// names. The rest is about mistakes: fault.go is what is said of one, advice.go
+// how a key is to be written, unknown.go what a key may have meant; lines.go
+// exists only to say in which line a key stands, and syntax.go only to say in
+// plain words what the TOML parser could not read.
 //
 // Other packages get small options of their own, never a Config.
 package config

@@ -16,12 +16,13 @@
 // everyone who waits for it; what stays, because it was deferred or failed, is
 // in plain files, for people to look at with ls, less and jq.
 //
-// To read the code: Options, Spool and Open (spool.go), Draft (draft.go), the
-// outcomes Sending, Done, Defer and Fail (outcome.go), what becomes of failed
-// messages (failed.go), and the reading side (stored.go); Look (view.go) reads
-// a spool that another process has. Below that, record.go has the bytes, journal.go writes them,
-// flush.go makes them durable, compact.go gives space back, space.go says when
-// there is none, recovery*.go are Open. disk.go is every call to the system.
+// To read the code: Options, Spool and Open (spool.go), Draft (draft.go) and its
+// Commit (commit.go), the outcomes Sending, Done, Defer and Fail (outcome.go),
+// what becomes of failed messages (failed.go), and the reading side (stored.go);
+// Look (view.go) reads a spool that another process has. Below that, record.go
+// has the bytes, journal.go writes them, flush.go makes them durable, compact.go
+// gives space back, space.go says when there is none, recovery*.go are Open.
+// disk.go is every call to the system.
 //
 // # Files
 //
