@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/BurntSushi/toml"
 )
 
 // The rooms of the house know only those they may know, so that each can be
@@ -133,5 +135,52 @@ func TestPromises(t *testing.T) {
 		if !found {
 			t.Errorf("no test holds Kurir to %s", p)
 		}
+	}
+}
+
+// Both languages say everything that the other says, with the same facts.
+func TestLanguages(t *testing.T) {
+	braces := regexp.MustCompile(`\{\w+\}`)
+	facts := func(text string) []string {
+		found := braces.FindAllString(text, -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	var compare func(file, where string, english, indonesian map[string]any)
+	compare = func(file, where string, english, indonesian map[string]any) {
+		for name := range indonesian {
+			if english[name] == nil {
+				t.Errorf("%s: %s%s is not said in English", file, where, name)
+			}
+		}
+		for name, said := range english {
+			other := indonesian[name]
+			if inner, ok := said.(map[string]any); ok {
+				others, _ := other.(map[string]any)
+				compare(file, where+name+".", inner, others)
+			} else if text, _ := other.(string); text == "" && said != "" || !slices.Equal(facts(said.(string)), facts(text)) {
+				t.Errorf("%s: %s%s: %q and %q", file, where, name, said, other)
+			}
+		}
+	}
+	files := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		stem, ok := strings.CutSuffix(path, ".en.toml")
+		if err != nil || !ok {
+			return err
+		}
+		files++
+		var english, indonesian map[string]any
+		if _, err := toml.DecodeFile(path, &english); err != nil {
+			return err
+		}
+		if _, err := toml.DecodeFile(stem+".id.toml", &indonesian); err != nil {
+			return err
+		}
+		compare(path, "", english, indonesian)
+		return nil
+	})
+	if err != nil || files < 5 {
+		t.Errorf("%d files: %v", files, err)
 	}
 }

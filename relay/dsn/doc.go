@@ -18,7 +18,7 @@
 // it submits it.
 //
 // Reading order: policy.go (whether, and whom), limit.go (how often),
-// report.go (the message), then its parts: text.go and phrases.go (for
+// report.go (the message), then its parts: text.go and words.go (for
 // people), status.go (for programs), original.go; line.go is how all of them
 // write foreign words.
 package dsn

@@ -2,10 +2,10 @@ package dsn
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"strconv"
 	"strings"
 
 	"kurir/upstream/explain"
@@ -19,20 +19,19 @@ func (r *Report) subject() string {
 	if len(r.Recipients) > 0 {
 		to = cut(clean(string(r.Recipients[0].To)), 200)
 	}
-	p := r.phrases()
+	w := r.words()
 	if others := len(r.Recipients) - 1; others > 0 {
-		to = fmt.Sprintf(p.more, to, others)
+		to = w.Say("mail.more", "recipient", to, "others", strconv.Itoa(others))
 	}
-	return fmt.Sprintf(p.subject[r.Kind], r.mail(), to)
+	return w.Say(string(r.Kind)+".subject", "mail", r.mail(), "recipient", to)
 }
 
 // mail is what the reader calls the original.
 func (r *Report) mail() string {
-	p := r.phrases()
 	if r.Sender == "" || r.Sender == r.To {
-		return p.yours
+		return r.words().Say("mail.yours")
 	}
-	return fmt.Sprintf(p.from, cut(clean(string(r.Sender)), 200))
+	return r.words().Say("mail.from", "sender", cut(clean(string(r.Sender)), 200))
 }
 
 // text writes the part for people: as it is where it is ASCII, else encoded,
@@ -86,10 +85,9 @@ func say(w io.StringWriter, indent, s string) {
 }
 
 func (r *Report) sayAll(w *bufio.Writer) {
-	p := r.phrases()
-	mail := r.mail()
+	words, mail := r.words(), r.mail()
 	for _, g := range r.groups() {
-		say(w, "", fmt.Sprintf(p.happened[r.Kind], mail))
+		say(w, "", words.Say(string(r.Kind)+".happened", "mail", mail))
 		w.WriteString("\r\n")
 		for _, to := range g {
 			say(w, "  ", clean(string(to.To)))
@@ -97,24 +95,24 @@ func (r *Report) sayAll(w *bufio.Writer) {
 		w.WriteString("\r\n")
 		r.sayWhy(w, g)
 	}
-	say(w, "", p.end[r.Kind])
+	say(w, "", words.Say(string(r.Kind)+".end"))
 	w.WriteString("\r\n")
-	say(w, "", fmt.Sprintf(p.at, r.Arrived.Format(clock)))
+	say(w, "", words.Say("mail.at", "time", r.Arrived.Format(clock)))
 	if r.Kind == Delayed && !r.RetryUntil.IsZero() {
-		say(w, "", fmt.Sprintf(p.until, r.RetryUntil.Format(clock)))
+		say(w, "", words.Say("mail.until", "time", r.RetryUntil.Format(clock)))
 	}
 	if r.OurID != "" {
-		say(w, "", fmt.Sprintf(p.number, r.host(), clean(r.OurID)))
+		say(w, "", words.Say("mail.number", "host", r.host(), "id", clean(r.OurID)))
 	}
 	if r.LeftOut > 0 {
-		say(w, "", fmt.Sprintf(p.leftOut, r.LeftOut))
+		say(w, "", words.Say("mail.left_out", "count", strconv.Itoa(r.LeftOut)))
 	}
 }
 
 // sayWhy writes what a group has in common: why, what to do, and the words of
 // the server.
 func (r *Report) sayWhy(w *bufio.Writer, g []Recipient) {
-	p := r.phrases()
+	words := r.words()
 	if f := g[0].Failure; f != nil {
 		alike := *f
 		if len(g) > 1 {
@@ -124,12 +122,12 @@ func (r *Report) sayWhy(w *bufio.Writer, g []Recipient) {
 		say(w, "", explain.Printable(e.Title))
 		say(w, "", explain.Printable(e.Meaning))
 		if e.Fix != "" {
-			say(w, "", fmt.Sprintf(p.fix, explain.Printable(e.Fix)))
+			say(w, "", words.Say("mail.fix", "fix", e.Fix))
 		}
 		w.WriteString("\r\n")
 	}
 	if host, reply := g[0].heard(); reply != nil {
-		say(w, "", fmt.Sprintf(p.said, host))
+		say(w, "", words.Say("mail.said", "host", host))
 		for line := range strings.Lines(cut(reply.String(), maxWords)) {
 			say(w, "  ", clean(line))
 		}

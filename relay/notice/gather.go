@@ -82,10 +82,7 @@ func (e *event) explain(f *explain.Failure, l explain.Language) {
 		e.Error = shorten(f.Err.Error())
 	}
 	x := f.ExplanationIn(l)
-	e.title, e.Explanation, e.Fix = x.Title, x.Title, x.Fix
-	if x.Meaning != "" {
-		e.Explanation += " " + x.Meaning
-	}
+	e.title, e.Explanation, e.Fix = x.Title, x.Text(), x.Fix
 }
 
 // shorten cuts what is longer than anybody reads. That it may cut a letter in

@@ -1,8 +1,8 @@
 package notice
 
 import (
+	_ "embed"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -29,72 +29,37 @@ func (o *Options) body(b *batch, l explain.Language) []byte {
 	return data
 }
 
-// words are the sentences around what package explain says, as formats. Those
-// of several events have the same arguments as those of one, and the count at
-// the end.
-type words struct {
-	head      string // our name
-	held      string // route, title, waiting
-	recovered string // route, duration, waiting
-	age       string // route, duration, waiting
-	ageFix    string
-	failed    string // from, to, title
-	several   string // from, to, title, count
-	others    string // how many recipients beside the first
-	more      string // how many events are left out
-}
-
 var (
-	english = words{
-		head:      "Kurir on %s:",
-		held:      "Mail over %s is held, %[3]d waiting: %[2]s",
-		recovered: "Mail over %s flows again, after %s.",
-		age:       "Mail over %s has been waiting for %s, %d in all.",
-		ageFix:    "The log says why each attempt failed: look for delivery.deferred.",
-		failed:    "Not delivered, from %s to %s: %s",
-		several:   "Not delivered, %[4]d times, first from %[1]s to %[2]s: %[3]s",
-		others:    " and %d more",
-		more:      "%d more are in the log.",
-	}
-	indonesian = words{
-		head:      "Kurir di %s:",
-		held:      "Email lewat %s ditahan, %[3]d menunggu: %[2]s",
-		recovered: "Email lewat %s mengalir lagi, setelah %s.",
-		age:       "Email lewat %s sudah menunggu selama %s, %d seluruhnya.",
-		ageFix:    "Log memuat sebab kegagalan setiap percobaan: cari delivery.deferred.",
-		failed:    "Tidak terkirim, dari %s ke %s: %s",
-		several:   "Tidak terkirim, %[4]d kali, yang pertama dari %[1]s ke %[2]s: %[3]s",
-		others:    " dan %d lagi",
-		more:      "%d lagi ada di log.",
-	}
+	//go:embed words.en.toml
+	english string
+	//go:embed words.id.toml
+	indonesian string
 )
 
-func wordsOf(l explain.Language) words {
-	if l == explain.Indonesian {
-		return indonesian
-	}
-	return english
-}
+// words are the sentences around what package explain says.
+type words struct{ explain.Words }
+
+func wordsOf(l explain.Language) words { return words{l.Words(english, indonesian)} }
 
 // alone is what an event says that has no failure to explain it.
 func (w words) alone(e *event) (title, fix string) {
 	switch e.Event {
 	case eventRecovered:
-		return fmt.Sprintf(w.recovered, e.Route, e.elapsed()), ""
+		return w.Say("notice.recovered", "route", e.Route, "elapsed", e.elapsed()), ""
 	case eventAge:
-		return fmt.Sprintf(w.age, e.Route, e.elapsed(), e.Waiting), w.ageFix
+		return w.Say("notice.age", "route", e.Route, "elapsed", e.elapsed(), "waiting", strconv.Itoa(e.Waiting)), w.Say("notice.age_fix")
 	}
 	return e.Event, ""
 }
 
 // text is a batch in a few lines.
 func (w words) text(host string, b *batch) string {
-	lines := []string{fmt.Sprintf(w.head, host)}
+	lines := []string{w.Say("notice.head", "host", host)}
 	for _, e := range b.events[:min(len(b.events), maxLines)] {
 		lines = append(lines, "• "+w.line(e))
 	}
 	if n := len(b.events) - (len(lines) - 1) + b.omitted; n > 0 {
-		lines = append(lines, fmt.Sprintf(w.more, n))
+		lines = append(lines, w.Say("notice.more", "count", strconv.Itoa(n)))
 	}
 	for i := range lines {
 		lines[i] = plain.Replace(explain.Printable(lines[i]))
@@ -110,24 +75,24 @@ func (w words) line(e *event) string {
 	var text string
 	switch e.Event {
 	case eventHeld:
-		text = fmt.Sprintf(w.held, e.Route, e.title, e.Waiting)
+		text = w.Say("notice.held", "route", e.Route, "waiting", strconv.Itoa(e.Waiting), "title", e.title)
 	case eventFailed:
 		to := ""
 		if len(e.To) > 0 {
 			to = e.To[0]
 		}
 		if len(e.To) > 1 {
-			to += fmt.Sprintf(w.others, len(e.To)-1)
+			to = w.Say("notice.others", "to", to, "others", strconv.Itoa(len(e.To)-1))
 		}
 		from := e.From
 		if from == "" {
 			from = "<>" // the null reverse-path
 		}
+		what := "notice.failed"
 		if e.Count > 1 {
-			text = fmt.Sprintf(w.several, from, to, e.title, e.Count)
-		} else {
-			text = fmt.Sprintf(w.failed, from, to, e.title)
+			what = "notice.several"
 		}
+		text = w.Say(what, "count", strconv.Itoa(e.Count), "from", from, "to", to, "title", e.title)
 	case eventAge:
 		text, _ = w.alone(e)
 		if e.title != text {
