@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 
@@ -112,13 +113,20 @@ func (b *bundle) configuration(path string) (*mask, error) {
 	return newMask(b.config), nil
 }
 
-// firstWord is a command without its arguments, which may be secrets.
+// firstWord is a command without its arguments and the variables that are set
+// for it, which may be secrets.
 func firstWord(command string) string {
-	first, rest, _ := strings.Cut(strings.TrimSpace(command), " ")
-	if rest != "" {
-		first += " …"
+	command = strings.TrimSpace(command)
+	end := strings.IndexFunc(command, func(r rune) bool {
+		return r != '/' && r != '.' && r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	switch {
+	case end < 0:
+		return command
+	case end == 0 || command[end] == '=':
+		return "…"
 	}
-	return first
+	return command[:end] + " …"
 }
 
 func asTable(c *config.Config) (table map[string]any, err error) {

@@ -23,6 +23,9 @@ import (
 type mask struct {
 	words map[string]string // what is masked wherever it stands
 	hosts []string          // of providers, which stay
+
+	domains []string // that are named without an address, or with one
+
 	count map[string]int
 }
 
@@ -30,43 +33,42 @@ type mask struct {
 func newMask(c *config.Config) *mask {
 	m := &mask{words: make(map[string]string), count: make(map[string]int)}
 	name, err := os.Hostname()
-	if err == nil && len(name) >= leastMasked {
-		m.words[name] = "[this machine]"
+	if err == nil {
+		m.hide(name, "[this machine]")
 	}
 	if c == nil {
 		return m
 	}
 	m.hide(c.Hostname, "[hostname]")
-	m.hideSecret(c.Notify.Webhook)
+	m.hide(c.Notify.Webhook.Reveal(), redact.Mark)
 	for _, u := range c.Upstreams {
 		m.hosts = append(m.hosts, strings.ToLower(u.Host))
-		m.hideSecret(u.Password)
-		m.hideSecret(u.OAuth2.ClientSecret)
+		m.hide(u.Password.Reveal(), redact.Mark)
+		m.hide(u.OAuth2.ClientSecret.Reveal(), redact.Mark)
 		if !strings.Contains(u.Username, "@") {
 			m.hide(u.Username, "[user name]")
 		}
+		m.domains = append(m.domains, u.Senders...)
 	}
+	m.domains = append(m.domains, c.Rewrite.Allowed...)
 	return m
 }
 
 // leastMasked is the length from which on a word is masked inside of others.
 const leastMasked = 4
 
-func (m *mask) hideSecret(secret config.Secret) {
-	for _, form := range redact.Forms(secret.Reveal()) {
-		m.words[form] = redact.Mark
-	}
-}
-
+// hide masks a text in each form in which it may be told.
 func (m *mask) hide(text, word string) {
-	if len(text) >= leastMasked {
-		m.words[text] = word
+	for _, form := range redact.Forms(text) {
+		m.words[form] = word
 	}
 }
 
 var (
-	personAddress  = regexp.MustCompile(`(\\?"(?:[^"\\\n]|\\.){1,64}\\?"|[^\s<>"'(),;:=\[\]\\{}]+)@([^\s<>"'(),;:=\\{}/!?]+[^\s<>"'(),;:=\\{}/!?.])`)
-	machineAddress = regexp.MustCompile(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*[0-9A-Fa-f]`)
+	// An address, whose @ may be written as in a URL.
+	personAddress  = regexp.MustCompile(`(?i)(\\?"(?:[^"\\\n]|\\.){1,64}\\?"|[^\s<>"'(),;:=&?\[\]\\{}]+)(@|%40)([^\s<>"'(),;:=&\\{}/!?]+[^\s<>"'(),;:=&\\{}/!?.])`)
+	machineAddress = regexp.MustCompile(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)`)
+	fourOctets     = regexp.MustCompile(`\d{1,3}(?:\.\d{1,3}){3}`)
 )
 
 // cover gives text without any of it, in lines that any terminal may show.
@@ -81,26 +83,58 @@ func (m *mask) cover(text string) string {
 		text = strings.ReplaceAll(text, known, m.words[known])
 	}
 	domains := make(map[string]string)
-	text = personAddress.ReplaceAllStringFunc(text, func(address string) string {
-		at := strings.LastIndexByte(address, '@')
-		local, domain := strings.ToLower(address[:at]), strings.ToLower(address[at+1:])
-		if !m.isOfProvider(domain) {
-			domains[domain] = m.word("domain", domain)
-			domain = domains[domain]
+	masked := func(domain string) string {
+		if m.isOfProvider(domain) {
+			return domain
 		}
-		return m.word("address", local+"@"+domain) + "@" + domain
-	})
-	for _, domain := range slices.SortedFunc(maps.Keys(domains), longest) {
-		text = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(domain)).ReplaceAllString(text, domains[domain])
+		domains[domain] = m.word("domain", domain)
+		return domains[domain]
 	}
-	return machineAddress.ReplaceAllStringFunc(text, func(s string) string {
-		ip, err := netip.ParseAddr(s)
-		if err != nil || !ip.IsGlobalUnicast() || ip.IsPrivate() {
-			return s
-		}
-		return m.word("ip", s)
+	text = personAddress.ReplaceAllStringFunc(text, func(address string) string {
+		parts := personAddress.FindStringSubmatch(address)
+		domain := masked(strings.ToLower(parts[3]))
+		return m.word("address", strings.ToLower(parts[1])+"@"+domain) + parts[2] + domain
 	})
+	for _, named := range m.domains {
+		if domain := strings.ToLower(named[strings.LastIndexByte(named, '@')+1:]); len(domain) >= leastMasked {
+			masked(domain)
+		}
+	}
+	for _, domain := range slices.SortedFunc(maps.Keys(domains), longest) {
+		pattern := regexp.QuoteMeta(domain)
+		if !strings.Contains(domain, ".") && asciiName.MatchString(domain) {
+			pattern = `\b` + pattern + `\b` // a machine's name may be a part of our words
+		}
+		text = regexp.MustCompile(`(?i)`+pattern).ReplaceAllString(text, domains[domain])
+	}
+	return machineAddress.ReplaceAllStringFunc(text, m.machine)
 }
+
+var asciiName = regexp.MustCompile(`^[0-9a-z](?:.*[0-9a-z])?$`)
+
+// machine is what may be told of a text that looks like an address of a machine,
+// which may have a port, or a colon before it.
+func (m *mask) machine(s string) string {
+	trimmed := strings.TrimLeft(s, ".")
+	if strings.HasPrefix(trimmed, ":") && !strings.HasPrefix(trimmed, "::") {
+		trimmed = trimmed[1:]
+	}
+	ip, err := netip.ParseAddr(trimmed)
+	switch {
+	case err != nil:
+		return fourOctets.ReplaceAllStringFunc(s, func(four string) string {
+			if ip, err := netip.ParseAddr(four); err == nil && isOnInternet(ip) {
+				return m.word("ip", four)
+			}
+			return four
+		})
+	case err == nil && isOnInternet(ip):
+		return strings.TrimSuffix(s, trimmed) + m.word("ip", trimmed)
+	}
+	return s
+}
+
+func isOnInternet(ip netip.Addr) bool { return ip.IsGlobalUnicast() && !ip.IsPrivate() }
 
 // isOfProvider tells whether a domain says nothing of whose it is.
 func (m *mask) isOfProvider(domain string) bool {

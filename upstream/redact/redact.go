@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,12 +22,20 @@ const Mark = "[redacted]"
 const least = 4
 
 // Forms are the texts that give a secret away, the longest first: the secret,
-// and what it is in base64 (as AUTH has it), in a URL or form, and in JSON.
+// and what it is in base64 (as AUTH has it), in a URL or form, and within the
+// quotes of Go and TOML, and of JSON with and without its care for HTML.
 func Forms(secret string) []string {
-	quoted, _ := json.Marshal(secret) // a string can always be
 	forms := []string{
 		secret, base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
-		url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`),
+		url.QueryEscape(secret), url.PathEscape(secret),
+	}
+	asJSON, _ := json.Marshal(secret) // a string can always be
+	var asItIs strings.Builder
+	plain := json.NewEncoder(&asItIs)
+	plain.SetEscapeHTML(false)
+	_ = plain.Encode(secret)
+	for _, quoted := range []string{strconv.Quote(secret), string(asJSON), strings.TrimSpace(asItIs.String())} {
+		forms = append(forms, quoted[1:len(quoted)-1])
 	}
 	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
 	return slices.DeleteFunc(slices.Compact(forms), func(s string) bool { return len(s) < least || len(secret) < least })
