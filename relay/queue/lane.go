@@ -31,13 +31,28 @@ type lane struct {
 	throttle
 
 	condition condition
-	trouble   *explain.Failure // why it is not open
-	since     time.Time
-	failures  int       // in a row
-	probe     time.Time // when it is tried again
-	probing   bool
-	senders   map[string]*senderHold // by domain
-	retired   bool                   // another configuration has replaced it
+	hold
+	senders map[string]*hold // by domain
+	retired bool             // another configuration has replaced it
+}
+
+// A hold is trouble that keeps mail back. It is probed by one message at a time.
+type hold struct {
+	trouble  *explain.Failure // nil if there is none
+	since    time.Time
+	failures int       // in a row
+	probe    time.Time // when it is tried again
+	probing  bool
+}
+
+// fail notes that the trouble lasts. Several deliveries of one moment fail alike;
+// they are one failure.
+func (h *hold) fail(f *explain.Failure, now time.Time, low, high time.Duration) {
+	if h.failures == 0 || !now.Before(h.probe) {
+		h.failures++
+		h.probe = now.Add(backoff(low, high, h.failures))
+	}
+	h.trouble, h.probing = f, false
 }
 
 func newLane(r Route) *lane {
@@ -133,21 +148,16 @@ func (l *lane) fail(f *explain.Failure, now time.Time, retryMin, retryMax time.D
 	if l.condition == open {
 		l.since = now
 	}
-	// Several deliveries of one moment fail alike; they are one failure.
-	if l.condition != c || !now.Before(l.probe) {
-		if l.condition != c {
-			l.failures = 0
-		}
-		l.failures++
-		l.probe = now.Add(backoff(low, high, l.failures))
+	if l.condition != c {
+		l.condition, l.failures = c, 0
 	}
-	l.condition, l.trouble, l.probing = c, f, false
+	l.hold.fail(f, now, low, high)
 	return first
 }
 
 // recover notes that the route works; it returns the trouble that is over.
 func (l *lane) recover() (over *explain.Failure, since time.Time) {
 	over, since = l.trouble, l.since
-	l.condition, l.trouble, l.failures, l.probing = open, nil, 0, false
+	l.condition, l.hold = open, hold{}
 	return over, since
 }

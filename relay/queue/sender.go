@@ -8,16 +8,8 @@ import (
 	"kurir/upstream/explain"
 )
 
-// A senderHold keeps back the mail of one sender domain, which the smart host
-// does not send for. It is probed by one message at a time, as a held route
-// is; the mail of others is not concerned.
-type senderHold struct {
-	trouble  *explain.Failure
-	since    time.Time
-	failures int
-	probe    time.Time // when it is tried again
-	probing  bool
-}
+// The mail of a sender domain that the smart host does not send for has a hold
+// of its own; that of others is not concerned.
 
 // senderDomain is the domain of a reverse-path as holds know it.
 func senderDomain(from envelope.Path) string { return strings.ToLower(from.Domain()) }
@@ -40,26 +32,22 @@ func (l *lane) keptBack(from envelope.Path, now time.Time) time.Time {
 
 // holdSender notes that the smart host does not send for a domain; first tells
 // that it is news.
-func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time, retryMax time.Duration) (h *senderHold, first bool) {
+func (l *lane) holdSender(from envelope.Path, f *explain.Failure, now time.Time, retryMax time.Duration) (h *hold, first bool) {
 	h = l.senders[senderDomain(from)]
 	if first = h == nil; first {
-		h = &senderHold{since: now}
+		h = &hold{since: now}
 		if l.senders == nil {
-			l.senders = make(map[string]*senderHold)
+			l.senders = make(map[string]*hold)
 		}
 		l.senders[senderDomain(from)] = h
 	}
-	if first || !now.Before(h.probe) { // several deliveries of one moment are one failure
-		h.failures++
-		h.probe = now.Add(backoff(min(heldMin, retryMax), min(heldMax, retryMax), h.failures))
-	}
-	h.trouble, h.probing = f, false
+	h.fail(f, now, min(heldMin, retryMax), min(heldMax, retryMax))
 	return h, first
 }
 
 // releaseSender notes that the smart host sends for a domain; it returns what
 // held its mail, nil if nothing did, and how many messages that were.
-func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *senderHold, waiting int) {
+func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *hold, waiting int) {
 	over = l.senders[senderDomain(from)]
 	if over == nil {
 		return nil, 0
