@@ -32,23 +32,18 @@ type account struct {
 
 // smartHosts makes a smart host of each upstream.
 func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
-	var all []upstream.Options
-	configured := make([]config.Upstream, 1) // the sandbox has no limits
+	all, configured := []upstream.Options{}, c.Upstreams
 	if r.o.Sandbox != nil {
-		all = append(all, *r.o.Sandbox)
+		all, configured = append(all, *r.o.Sandbox), make([]config.Upstream, 1) // which has no limits
+		all[0].Hostname = helloName(c.Hostname)
 	} else {
-		configured = c.Upstreams
-		for _, u := range c.Upstreams {
-			o, err := upstreamOptions(u, r.o.Config.StateDir, r.o.Log)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, o)
+		var err error
+		if all, err = allUpstreamOptions(c, r.o.Log); err != nil {
+			return nil, err
 		}
 	}
 	hosts := &smartHosts{}
 	for i, o := range all {
-		o.Hostname = helloName(c.Hostname)
 		o.StateFile = r.stateFile(fmt.Sprintf("route-%d.json", i))
 		name := o.Name()
 		o.Selected = func(way explain.Candidate, left []*explain.Failure) {
@@ -86,6 +81,20 @@ func (r *Relay) stateFile(name string) string {
 		return ""
 	}
 	return filepath.Join(dir, name)
+}
+
+// allUpstreamOptions are those of all upstreams; log may be nil.
+func allUpstreamOptions(c *config.Config, log token.Log) ([]upstream.Options, error) {
+	var all []upstream.Options
+	for _, u := range c.Upstreams {
+		o, err := upstreamOptions(u, c.StateDir, log)
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", o.Name(), err)
+		}
+		o.Hostname = helloName(c.Hostname)
+		all = append(all, o)
+	}
+	return all, nil
 }
 
 // upstreamOptions are those of one upstream. Its tokens are kept in stateDir;

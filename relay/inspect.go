@@ -16,18 +16,7 @@ import (
 // UpstreamOptions are the smart hosts of a configuration as a relay of it
 // would use them, for those who want to look at them without one. What was
 // learned is neither used nor kept. Errors are those of reading certificates.
-func UpstreamOptions(c *config.Config) ([]upstream.Options, error) {
-	var all []upstream.Options
-	for _, u := range c.Upstreams {
-		o, err := upstreamOptions(u, c.StateDir, nil)
-		if err != nil {
-			return nil, fmt.Errorf("upstream %s: %w", o.Name(), err)
-		}
-		o.Hostname = helloName(c.Hostname)
-		all = append(all, o)
-	}
-	return all, nil
-}
+func UpstreamOptions(c *config.Config) ([]upstream.Options, error) { return allUpstreamOptions(c, nil) }
 
 // PasswordEnds tells of the first smart host of a configuration whose provider
 // is going to switch the login off that it uses: what the provider is called
