@@ -276,6 +276,53 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// Who drops all that has failed, or all that waits, drops no more of a message
+// than that: the other recipients of one that has failed for some are served
+// all the same (P2).
+func TestDropOfAPart(t *testing.T) {
+	for failed, left := range map[bool]control.Filter{true: {}, false: {Failed: true}} {
+		d := newDoor(t, refusal("5.7.8 no"))
+		id := d.submit(t, "a@example.org")
+		d.until(t, control.Filter{Cause: "auth.rejected"}, 1) // no attempt is under way
+		st, err := d.spool.Load(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.Envelope.To = []envelope.Recipient{{To: "b@example.org"}}
+		if err := d.spool.Fail(st); err != nil {
+			t.Fatal(err)
+		}
+		done, err := d.Drop(t.Context(), control.Choice{All: true, Filter: control.Filter{Failed: failed}}, quiet)
+		if err != nil || done.Messages != 1 || len(done.Errors) != 0 {
+			t.Errorf("drop: %+v, %v", done, err)
+		}
+		d.until(t, control.Filter{Failed: failed}, 0)
+		if d.until(t, left, 1)[0].ID != id {
+			t.Error("another message is left")
+		}
+		if failed {
+			d.provider.fail(nil)
+			if done, err := d.Flush(t.Context()); err != nil || done.Messages != 1 {
+				t.Errorf("flush: %+v, %v", done, err)
+			}
+			<-d.provider.delivered
+		}
+		d.close()
+	}
+}
+
+// What cannot be read is not taken for old, so that nobody drops it as that.
+func TestUnreadableIsNotOld(t *testing.T) {
+	d := newDoor(t, nil)
+	if err := os.WriteFile(filepath.Join(d.dir, "failed", spool.ID(1<<40).String()+".json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m := d.until(t, control.Filter{Failed: true}, 1)[0]; m.Error == "" {
+		t.Errorf("it was read: %+v", m)
+	}
+	d.until(t, control.Filter{Failed: true, Older: time.Hour}, 0)
+}
+
 // The socket of a dead relay does not keep the next from starting, that of a
 // living one does; and only its user and group get in.
 func TestListen(t *testing.T) {

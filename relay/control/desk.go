@@ -26,6 +26,8 @@ type Queue interface {
 	Flush() int
 	Retry(ids []spool.ID, told func(spool.ID, error))
 	Drop(ids []spool.ID, told func(spool.ID, error))
+	DropWaiting(ids []spool.ID, told func(spool.ID, error))
+	DropFailed(ids []spool.ID, told func(spool.ID, error))
 }
 
 // A Desk answers what is asked about the messages of a relay.

@@ -104,8 +104,8 @@ func (f Filter) fits(m Message, now time.Time) bool {
 	if f.Cause != "" && m.Cause != f.Cause && !strings.HasPrefix(m.Cause, f.Cause+".") {
 		return false
 	}
-	if f.Older > 0 && now.Sub(m.Received) < f.Older {
-		return false
+	if f.Older > 0 && (m.Received.IsZero() || now.Sub(m.Received) < f.Older) {
+		return false // or nobody knows, where its record cannot be read
 	}
 	named := func(p envelope.Path) bool { return p.Is(f.Address) }
 	return f.Address == "" || named(m.From) || slices.ContainsFunc(m.To, named)

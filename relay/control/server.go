@@ -65,8 +65,8 @@ func NewServer(o Options) *Server {
 	mux.HandleFunc("POST /v1/reload", s.reloaded)
 	mux.HandleFunc("POST /v1/queue/list", s.list)
 	mux.HandleFunc("POST /v1/queue/flush", s.flush)
-	mux.HandleFunc("POST /v1/queue/retry", s.act(s.queue.Retry, s.log.QueueRetry))
-	mux.HandleFunc("POST /v1/queue/drop", s.act(s.queue.Drop, s.log.QueueDrop))
+	mux.HandleFunc("POST /v1/queue/retry", s.act(func(Choice) operation { return s.queue.Retry }, s.log.QueueRetry))
+	mux.HandleFunc("POST /v1/queue/drop", s.act(s.drop, s.log.QueueDrop))
 	s.http = &http.Server{
 		Handler: http.MaxBytesHandler(mux, requestOctets), ReadTimeout: requestTime, IdleTimeout: requestTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0), // a caller that goes away is nobody's trouble
@@ -187,10 +187,26 @@ const manyErrors = 20
 // walk through all of it.
 const atOnce = 1000
 
+// An operation is done to messages of the queue, and tells what became of each.
+type operation = func(ids []spool.ID, told func(spool.ID, error))
+
+// drop is what removes the messages of a choice: all of those that are named,
+// but not what a filter has passed over, where a message has failed for some
+// recipients and waits for others.
+func (s *Server) drop(c Choice) operation {
+	switch {
+	case !c.All:
+		return s.queue.Drop
+	case c.Filter.Failed:
+		return s.queue.DropFailed
+	}
+	return s.queue.DropWaiting
+}
+
 // act does something to each message of a choice, and has the log tell. It
 // answers with one JSON object a line: what is done so far, and at last all of
 // it. It stops when nobody waits for that any more.
-func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid int, id string)) http.HandlerFunc {
+func (s *Server) act(do func(Choice) operation, tell func(uid int, id string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var c Choice
 		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
@@ -228,7 +244,7 @@ func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid i
 			if r.Context().Err() != nil {
 				return
 			}
-			do(ids, told)
+			do(c)(ids, told)
 			_ = out.Encode(done) // who asked has gone, if this fails
 			_ = flusher.Flush()
 		}

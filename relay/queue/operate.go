@@ -111,6 +111,28 @@ func (q *Queue) Retry(ids []spool.ID, told func(spool.ID, error)) { q.each(ids, 
 // became of each is told, as Retry does.
 func (q *Queue) Drop(ids []spool.ID, told func(spool.ID, error)) { q.each(ids, told, q.drop) }
 
+// DropWaiting is Drop for what waits: a message that has also failed for some of
+// its recipients stays in failed/.
+func (q *Queue) DropWaiting(ids []spool.ID, told func(spool.ID, error)) {
+	q.each(ids, told, func(id spool.ID, i *item) error {
+		if i == nil {
+			return fmt.Errorf("%s does not wait: %w", id, spool.ErrNotFound)
+		}
+		return q.spool.Done(id)
+	})
+}
+
+// DropFailed is Drop for what has failed: a message that still waits for other
+// recipients is delivered to these.
+func (q *Queue) DropFailed(ids []spool.ID, told func(spool.ID, error)) {
+	q.each(ids, told, func(id spool.ID, i *item) error {
+		if i != nil {
+			defer q.push(i)
+		}
+		return q.spool.RemoveFailed(id)
+	})
+}
+
 // each does something to messages that are taken out of the queue for it; to
 // those that do not wait it is told nil.
 func (q *Queue) each(ids []spool.ID, told func(spool.ID, error), do func(spool.ID, *item) error) {

@@ -98,6 +98,9 @@ func (r *relay) Drop(ids []spool.ID, told func(spool.ID, error)) {
 	told(ids[0], r.failed)
 }
 
+func (r *relay) DropWaiting(ids []spool.ID, told func(spool.ID, error)) { r.Drop(ids, told) }
+func (r *relay) DropFailed(ids []spool.ID, told func(spool.ID, error))  { r.Drop(ids, told) }
+
 // hostile is what nobody may get into a page as more than text.
 const hostile = `"><script>alert(1)</script>{{.Form}}` + "\x1b[2J\u202e"
 
