@@ -35,8 +35,8 @@ type Walked struct {
 
 // Walk walks every candidate to the end of its handshake, all side by side
 // and also when the first one works, and signs in once, over the one that a
-// delivery would choose now: the first that is ready, where FallbackAfter
-// bounds the wait for those before it. Only if that one breaks off without an
+// first delivery would most likely choose: the first that is ready, where
+// FallbackAfter bounds the wait for those before it. Only if that one breaks off without an
 // answer to AUTH is the next one used. All sessions are left with QUIT; no
 // mail is sent and nothing is remembered. The results are in the order of the
 // candidates. When ctx ends, what is not ready yet has failed because of that.
