@@ -59,7 +59,7 @@ func TestCheckWords(t *testing.T) {
 func TestPrintBounded(t *testing.T) {
 	long := strings.Repeat("go away ", 100_000)
 	all := &checkup{Upstreams: []*check.Report{{
-		Trouble: &check.Trouble{Details: "It refuses.\n  reply:  554 " + long + "\n  do:     Ask it.\n"},
+		Trouble: &explain.Told{Details: "It refuses.\n  reply:  554 " + long + "\n  do:     Ask it.\n"},
 		Sent:    &check.Sent{Reply: long},
 	}}}
 	var out strings.Builder
@@ -174,7 +174,7 @@ func TestSummary(t *testing.T) {
 		return &check.Report{Host: host, OK: true, Way: &explain.Candidate{Host: host, Port: 587, TLS: explain.STARTTLS}}
 	}
 	failed := func(host string, v explain.Verdict, c explain.Cause) *check.Report {
-		return &check.Report{Host: host, Trouble: &check.Trouble{Verdict: v, Cause: c}}
+		return &check.Report{Host: host, Trouble: &explain.Told{Verdict: v, Cause: c}}
 	}
 	unsent := func(v explain.Verdict, c explain.Cause) *check.Report {
 		r := failed("a", v, c)

@@ -123,7 +123,7 @@ func (c *clerk) printTrouble(r control.Route) {
 }
 
 // printDetails prints an explanation, whose lines are printable already.
-func (c *clerk) printDetails(t *control.Trouble) {
+func (c *clerk) printDetails(t *explain.Told) {
 	for line := range strings.Lines(t.Details) {
 		fmt.Fprintln(c.stdout, explain.Printable(strings.TrimSuffix(line, "\n")))
 	}

@@ -220,22 +220,14 @@ func (d *Desk) way(route string) *Way {
 	}
 	w := &Way{Candidate: c.way.String(), Since: c.since}
 	for _, f := range c.left {
-		w.Left = append(w.Left, *d.trouble(f))
+		w.Left = append(w.Left, *f.ToldIn(d.language))
 	}
 	return w
 }
 
-func (d *Desk) trouble(f *explain.Failure) *Trouble {
+func (d *Desk) trouble(f *explain.Failure) *explain.Told {
 	if f == nil {
 		return nil
 	}
-	e := f.ExplanationIn(d.language)
-	t := &Trouble{
-		Cause: f.Cause, Stage: f.Stage, Where: f.Candidate.String(),
-		Title: e.Title, Meaning: e.Meaning, Fix: e.Fix, Details: f.DetailsIn(d.language),
-	}
-	if f.Reply != nil {
-		t.Reply = f.Reply.String()
-	}
-	return t
+	return f.ToldIn(d.language)
 }

@@ -36,33 +36,21 @@ type Message struct {
 // has failed for some recipients and waits for others has both parts.
 type Story struct {
 	Message
-	Trouble *Trouble      `json:"trouble,omitempty"` // of its route
+	Trouble *explain.Told `json:"trouble,omitempty"` // of its route
 	Waiting *spool.Stored `json:"waiting,omitempty"`
 	Failed  *spool.Stored `json:"failed,omitempty"`
 }
 
-// A Trouble is a failure as it is told.
-type Trouble struct {
-	Cause   explain.Cause `json:"cause"`
-	Stage   explain.Stage `json:"stage,omitempty"`
-	Where   string        `json:"where,omitempty"`
-	Reply   string        `json:"reply,omitempty"`
-	Title   string        `json:"title"`
-	Meaning string        `json:"meaning"`
-	Fix     string        `json:"fix"`
-	Details string        `json:"details"` // all of it, as people read it
-}
-
 // A Route is how one smart host is doing.
 type Route struct {
-	Name      string    `json:"name"`
-	Condition string    `json:"condition"` // "open", "down" or "held"
-	Way       *Way      `json:"way,omitempty"`
-	Trouble   *Trouble  `json:"trouble,omitempty"`
-	Since     time.Time `json:"since,omitzero"`
-	Probe     time.Time `json:"probe,omitzero"` // when it is tried again
-	Waiting   int       `json:"waiting"`
-	Oldest    time.Time `json:"oldest,omitzero"`
+	Name      string        `json:"name"`
+	Condition string        `json:"condition"` // "open", "down" or "held"
+	Way       *Way          `json:"way,omitempty"`
+	Trouble   *explain.Told `json:"trouble,omitempty"`
+	Since     time.Time     `json:"since,omitzero"`
+	Probe     time.Time     `json:"probe,omitzero"` // when it is tried again
+	Waiting   int           `json:"waiting"`
+	Oldest    time.Time     `json:"oldest,omitzero"`
 }
 
 // A Status is how the relay is doing. Without a running one there are no

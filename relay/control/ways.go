@@ -10,9 +10,9 @@ import (
 // A Way is the way in that a route uses, and why those that are preferred are
 // not.
 type Way struct {
-	Candidate string    `json:"candidate"`
-	Since     time.Time `json:"since"` // of this run of the relay
-	Left      []Trouble `json:"left,omitempty"`
+	Candidate string         `json:"candidate"`
+	Since     time.Time      `json:"since"` // of this run of the relay
+	Left      []explain.Told `json:"left,omitempty"`
 }
 
 // Ways remember what each route has told of its way in. Its methods may be

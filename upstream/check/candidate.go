@@ -30,7 +30,7 @@ type Candidate struct {
 	Size       int64    `json:"size,omitempty"`       // octets a message may have; 0 = not announced
 	Auth       []string `json:"auth,omitempty"`       // mechanisms offered
 
-	Trouble *Trouble `json:"failure,omitempty"`
+	Trouble *explain.Told `json:"failure,omitempty"`
 }
 
 // A Result is what came of a candidate.
@@ -67,7 +67,7 @@ func candidate(w upstream.Walked, l explain.Language) Candidate {
 	}
 	switch {
 	case w.Failure != nil:
-		c.Result, c.Trouble = Failed, trouble(w.Failure, l)
+		c.Result, c.Trouble = Failed, w.Failure.ToldIn(l)
 		c.Steps[len(c.Steps)-1].Failed = true
 		c.Certificate = certificateFromFacts(w.Failure)
 	case w.SignedIn:

@@ -9,7 +9,7 @@
 // server says no more than a person would read.
 //
 // Reading order: Run and Report here, then candidate.go (what one way in is
-// like), send.go (the test mail) and trouble.go (a failure for scripts).
+// like), and send.go (the test mail).
 package check
 
 import (
@@ -53,7 +53,7 @@ type Report struct {
 	Way *explain.Candidate `json:"way,omitempty"`
 
 	// Trouble speaks for all candidates, or is why the test mail was not taken.
-	Trouble *Trouble `json:"failure,omitempty"`
+	Trouble *explain.Told `json:"failure,omitempty"`
 
 	Sent *Sent `json:"sent,omitempty"` // nil unless a test mail was accepted
 
@@ -124,7 +124,7 @@ func (o *Options) run(ctx context.Context, host *upstream.SmartHost, u upstream.
 		r.Sent, f = send(ctx, host, sender(u.Username, o.Send), o.Send)
 	}
 	if f != nil {
-		r.Trouble = trouble(f, o.Language)
+		r.Trouble = f.ToldIn(o.Language)
 	}
 	if f != nil && f.Stage == explain.StageAuth && f.Reply != nil {
 		refused[a] = f

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"kurir/relay/control"
 	"kurir/upstream/explain"
 )
 
@@ -63,7 +62,7 @@ func (s *Server) upstreams(w http.ResponseWriter, _ *http.Request) {
 		if r.Trouble != nil {
 			v.Healthy = false
 			t := s.bare(r.Trouble)
-			c.Cause, c.Stage, c.Explanation, c.Fix = t.Cause, t.Stage, t.Title+" "+t.Meaning, t.Fix
+			c.Cause, c.Stage, c.Explanation, c.Fix = t.Cause, t.Stage, t.Text(), t.Fix
 		}
 		v.Routes = append(v.Routes, c)
 	}
@@ -72,8 +71,7 @@ func (s *Server) upstreams(w http.ResponseWriter, _ *http.Request) {
 
 // bare is a trouble in our own words alone: those of the server may hold
 // addresses.
-func (s *Server) bare(t *control.Trouble) *control.Trouble {
+func (s *Server) bare(t *explain.Told) *explain.Told {
 	f := explain.Failure{Cause: t.Cause, Stage: t.Stage}
-	x := f.ExplanationIn(s.o.Language)
-	return &control.Trouble{Cause: t.Cause, Stage: t.Stage, Title: x.Title, Meaning: x.Meaning, Fix: x.Fix}
+	return f.ToldIn(s.o.Language)
 }

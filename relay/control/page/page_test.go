@@ -110,9 +110,10 @@ var id = spool.ID(1)
 // trouble is a relay whose route is held, with one message whose every part is
 // of somebody who means harm.
 func trouble() *relay {
-	t := &control.Trouble{
+	t := &explain.Told{
 		Cause: explain.SenderNotAllowed, Stage: explain.StageMail, Where: "smtp.example.com:587 STARTTLS",
-		Reply: "550 secret@example.org " + hostile, Title: "secret@example.org may not send.", Meaning: hostile, Fix: hostile, Details: hostile,
+		Reply: "550 secret@example.org " + hostile, Details: hostile,
+		Explanation: explain.Explanation{Title: "secret@example.org may not send.", Meaning: hostile, Fix: hostile},
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	st := &spool.Stored{ID: id, MessageID: hostile, Received: now, Client: hostile, Envelope: envelope.Envelope{
@@ -123,7 +124,7 @@ func trouble() *relay {
 			Running: true, Version: "v1", Started: now, Waiting: 1, Bytes: 1234567, Oldest: now, Failed: 2, HTTP: "http://127.0.0.1/?token=" + token,
 			Routes: []control.Route{
 				{Name: "smtp.example.com", Condition: "held", Trouble: t, Since: now, Probe: now, Waiting: 1,
-					Way: &control.Way{Candidate: "smtp.example.com:465 implicit TLS", Since: now, Left: []control.Trouble{*t}}},
+					Way: &control.Way{Candidate: "smtp.example.com:465 implicit TLS", Since: now, Left: []explain.Told{*t}}},
 				{Name: "smtp.example.net", Condition: "open"},
 			},
 		},

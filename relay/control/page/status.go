@@ -80,7 +80,7 @@ type frontPage struct {
 type routeView struct {
 	control.Route
 	State string
-	Left  []control.Trouble // why the ways before the one in use were left
+	Left  []explain.Told // why the ways before the one in use were left
 }
 
 // A mailView is a message, or what never became one, with what happened last.
