@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"kurir/relay/history"
@@ -278,5 +279,60 @@ func BenchmarkFind(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// An address is found whatever letters it has, as the log writes them.
+func TestFindOddAddresses(t *testing.T) {
+	dir := t.TempDir()
+	var text strings.Builder
+	log := maillogLike(&text)
+	addresses := []string{"r&d@example.org", `"a@b"@example.org`, `"x<y>"@example.org`, `"q\\\"u"@example.org`, "jörg@example.org"}
+	for i, a := range addresses {
+		log(fmt.Sprint("id", i), a)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "2026-11-23.jsonl"), []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := history.NewReader(dir)
+	for i, a := range addresses {
+		if found, err := find(r, history.Query{Text: a}); err != nil || len(found) != 1 || found[0].ID != fmt.Sprint("id", i) {
+			t.Errorf("%s: found %+v, %v", a, found, err)
+		}
+	}
+	if found, err := find(r, history.Query{Text: "@example.org"}); err != nil || len(found) != len(addresses) {
+		t.Errorf("of the domain there are %d, want %d; %v", len(found), len(addresses), err)
+	}
+}
+
+// maillogLike writes lines to w with the encoder of the log.
+func maillogLike(w *strings.Builder) func(id, from string) {
+	z := zerolog.New(w)
+	return func(id, from string) {
+		z.Info().Str("event", "message.accepted").Str("id", id).Str("from", from).Time("time", time.Unix(1795392000, 0)).Send()
+	}
+}
+
+// What was counted before a file could not be read is not counted again.
+func TestHoursAfterTrouble(t *testing.T) {
+	dir, now := t.TempDir(), time.Date(2026, 11, 23, 12, 30, 0, 0, time.UTC)
+	if err := os.WriteFile(filepath.Join(dir, "2026-11-23.jsonl"), line("delivery.sent", "a", "x@example.org", "y@example.org", now), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unreadable := filepath.Join(dir, "2026-11-23.2.jsonl")
+	if err := os.Mkdir(unreadable, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := history.NewReader(dir)
+	for range 3 {
+		if _, err := r.Hours(now, 1); err == nil {
+			t.Fatal("it was read")
+		}
+	}
+	if err := os.Remove(unreadable); err != nil {
+		t.Fatal(err)
+	}
+	if hours, err := r.Hours(now, 1); err != nil || hours[0].Sent != 1 {
+		t.Errorf("%+v, %v; want 1 sent", hours, err)
 	}
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"maps"
 	"time"
 )
 
@@ -58,6 +59,7 @@ func (r *Reader) count(first time.Time) error {
 		})
 		seen[name] = offset
 		if err != nil {
+			maps.Copy(r.read, seen) // what is counted is not counted again
 			return err
 		}
 	}

@@ -14,13 +14,18 @@ import (
 // block is how much of a file is read at once, and about the longest line.
 const block = 1 << 20
 
-// needle is what the lines that may be meant have in them: a text as JSON
-// writes it, without its quotes.
+// needle is what the lines that may be meant have in them: a text as the log
+// writes it in JSON, which is without an escape for <, > and &, and without its
+// quotes.
 func needle(text string) []byte {
-	quoted, err := json.Marshal(strings.Trim(text, "<>"))
-	if err != nil {
+	text = strings.Trim(text, "<>")
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil {
 		return []byte(text)
 	}
+	quoted := bytes.TrimSpace(b.Bytes())
 	return quoted[1 : len(quoted)-1]
 }
 
