@@ -65,8 +65,8 @@ address it leads to can be pasted here where this machine has no browser.`},
 			long: `Explains a reply of a mail server, an error message or whole lines of a log,
 from the command line or from standard input.`},
 		{name: "status", summary: "how the relay is doing", prepare: prepareStatus,
-			long: `Ends with 0 only while the relay runs and takes mail, so that it is a health
-check too.`},
+			long: `Ends with 0 only while the relay runs and answers, so that it is a health check
+too. Whether it takes mail just now is what /readyz of control.http tells.`},
 		{name: "why", operands: "ID | MESSAGE-ID | ADDRESS", summary: "the whole story of a message, from history", prepare: prepareWhy},
 		{name: "queue list", summary: "see what waits, or has failed, and why", prepare: prepareQueueList},
 		{name: "queue show", operands: "ID…", summary: "all that is known of a message", prepare: prepareQueueShow},

@@ -15,7 +15,7 @@ func prepareStatus(flags *flag.FlagSet) action {
 }
 
 // status is "kurir status". Its exit code is that of a health check: exitOK only
-// while a relay runs and answers, and so takes mail.
+// while a relay runs and answers.
 func (c *clerk) status(ctx context.Context) int {
 	status, err := c.askStatus(ctx)
 	if err != nil {

@@ -37,7 +37,17 @@ func isRefusal(err error) bool {
 // newTransport makes a connection for each request: the next one is needed in
 // minutes or days.
 func newTransport() http.RoundTripper {
-	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+	return &http.Transport{Proxy: proxy, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+}
+
+// proxy is the one that the environment names. What is wrong with its URL is not
+// told, as a password may be in it.
+func proxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errors.New("HTTP_PROXY or HTTPS_PROXY in the environment is no URL")
+	}
+	return u, nil
 }
 
 // post gives body to a webhook, in three tries at most. Once ctx has ended
