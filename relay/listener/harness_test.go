@@ -40,6 +40,8 @@ type relay struct {
 	addr  string
 	spool *spool.Spool
 
+	language explain.Language // of the log
+
 	mu       sync.Mutex
 	messages []message
 	rejected []string
@@ -90,6 +92,7 @@ func build(t testing.TB, change func(*listener.Options)) *relay {
 	if change != nil {
 		change(&o)
 	}
+	r.language = o.Language
 	if r.Server, err = listener.New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -159,11 +162,11 @@ func (r *relay) ClientRejected(client, reason, fix string) {
 	r.rejected = append(r.rejected, client+": "+reason+": "+fix)
 }
 
-func (r *relay) MessageRefused(client string, env envelope.Envelope, stage explain.Stage,
-	code int, enhanced explain.EnhancedCode, text, fix string, cause explain.Cause) {
+func (r *relay) MessageRefused(client string, env envelope.Envelope, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refused = append(r.refused, fmt.Sprintf("%s %s %d %s %s %s: %s", client, stage, code, enhanced, cause, text, fix))
+	x := f.ExplanationIn(r.language)
+	r.refused = append(r.refused, fmt.Sprintf("%s %s %d %s %s %s: %s", client, f.Stage, code, enhanced, f.Cause, x.Text(), x.Fix))
 }
 
 func (r *relay) ClientLost(string, error) {

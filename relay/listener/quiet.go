@@ -102,7 +102,7 @@ func (j *quietLog) refused(client string, env envelope.Envelope, r *refusal, x e
 		j.log.ClientRejected(client, withCount(refusalsReason, untold), x.Fix)
 	}
 	if told > 0 {
-		j.log.MessageRefused(client, env, r.failure.Stage, r.code, r.enhanced, x.Text(), x.Fix, r.failure.Cause)
+		j.log.MessageRefused(client, env, &r.failure, r.code, r.enhanced)
 	}
 }
 

@@ -45,8 +45,7 @@ type Log interface {
 
 	// MessageRefused tells of a transaction or one of its commands that the
 	// listener itself has refused. What Submit refuses is not told here.
-	MessageRefused(client string, env envelope.Envelope, stage explain.Stage,
-		code int, enhanced explain.EnhancedCode, text, fix string, cause explain.Cause)
+	MessageRefused(client string, env envelope.Envelope, f *explain.Failure, code int, enhanced explain.EnhancedCode)
 
 	// ClientLost tells of a client that went away inside a message: of
 	// interest only to who debugs that client.

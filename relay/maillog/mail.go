@@ -97,21 +97,21 @@ func (l *Log) said(m Mail, f *explain.Failure) {
 // Failed tells that recipients will not get the message: it was refused for
 // good, or is too old.
 func (l *Log) Failed(m Mail, f *explain.Failure) {
-	l.countFailure("delivery.failed", f)
-	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
-	l.failure(e, f).Msg(l.explain(f).Title)
-	l.said(m, f)
-	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f})
+	l.failed(m, f, 0, l.explain(f).Title)
 }
 
 // GivenUp tells that recipients will not get the message because it is too old;
 // f is the last failure.
 func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
+	l.failed(m, f, age, fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
+}
+
+func (l *Log) failed(m Mail, f *explain.Failure, after time.Duration, message string) {
 	l.countFailure("delivery.failed", f)
 	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
-	l.failure(e, f).Msg(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), l.explain(f).Title))
+	l.failure(e, f).Msg(message)
 	l.said(m, f)
-	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: age})
+	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: after})
 }
 
 // Uncertain tells, after a restart, that a delivery was under way when the
@@ -132,17 +132,13 @@ func levelOf(f *explain.Failure) zerolog.Level {
 }
 
 // MessageRefused tells that the listener refused a command of an app.
-func (l *Log) MessageRefused(client string, env envelope.Envelope, stage explain.Stage, code int, enhanced explain.EnhancedCode, text, fix string, cause explain.Cause) {
-	l.count(Count{Event: "message.refused", Cause: cause, Stage: stage})
+func (l *Log) MessageRefused(client string, env envelope.Envelope, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
+	l.countFailure("message.refused", f)
 	e := l.z.Warn().Str("event", "message.refused").Str("client", client).Str("from", string(env.From))
-	to := zerolog.Arr()
-	for _, r := range env.To[:min(len(env.To), manyRecipients)] {
-		to.Str(string(r.To))
-	}
-	e.Array("to", to).Str("stage", string(stage)).Str("cause", string(cause)).
-		Int("code", code).Str("enhanced", enhanced.String()).
-		Str("explanation", text).Str("fix", fix).
-		Msg("refused: " + text)
+	recipients(e, env.To)
+	where(e, f)
+	x := l.explain(f)
+	l.words(e, f, code, enhanced).Msg("refused: " + x.Text())
 }
 
 // ClientRejected tells that a connection was refused or closed by policy.

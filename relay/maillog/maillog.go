@@ -182,14 +182,7 @@ func (m Mail) fields(e *zerolog.Event) *zerolog.Event {
 		e.Str("message_id", m.MessageID)
 	}
 	e.Str("from", string(m.From))
-	to := zerolog.Arr()
-	for _, r := range m.To[:min(len(m.To), manyRecipients)] {
-		to.Str(string(r.To))
-	}
-	e.Array("to", to)
-	if len(m.To) > manyRecipients {
-		e.Int("to_count", len(m.To))
-	}
+	recipients(e, m.To)
 	e.Int64("size", m.Size)
 	if m.Client != "" {
 		e.Str("client", m.Client)
@@ -198,6 +191,17 @@ func (m Mail) fields(e *zerolog.Event) *zerolog.Event {
 		e.Int("attempt", m.Attempt)
 	}
 	return e
+}
+
+func recipients(e *zerolog.Event, all []envelope.Recipient) {
+	to := zerolog.Arr()
+	for _, r := range all[:min(len(all), manyRecipients)] {
+		to.Str(string(r.To))
+	}
+	e.Array("to", to)
+	if len(all) > manyRecipients {
+		e.Int("to_count", len(all))
+	}
 }
 
 // failure writes where it failed, why, what that means and what to do.

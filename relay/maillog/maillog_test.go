@@ -45,7 +45,7 @@ func TestLinesAreSelfContained(t *testing.T) {
 			l.Refused(mail, failed(explain.AuthRejected), 451, explain.EnhancedCode{4, 7, 8})
 		}},
 		{"message.refused", "warn", "client from to stage cause code enhanced explanation fix", func(l *maillog.Log) {
-			l.MessageRefused("127.0.0.1", envelope.Envelope{From: "a@b", To: mail.To}, explain.StageMail, 552, explain.EnhancedCode{5, 3, 4}, "too large", "send less", explain.MessageTooLarge)
+			l.MessageRefused("127.0.0.1", envelope.Envelope{From: "a@b", To: mail.To}, &explain.Failure{Stage: explain.StageMail, Cause: explain.MessageTooLarge}, 552, explain.EnhancedCode{5, 3, 4})
 		}},
 		{"delivery.sent", "info", ofMail + " upstream tls code enhanced reply upstream_id elapsed_ms", func(l *maillog.Log) {
 			f := failed("")

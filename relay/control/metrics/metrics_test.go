@@ -34,7 +34,7 @@ func busy(t *testing.T) *metrics.Meter {
 	log.Deferred(mail, f, time.Now())
 	log.RouteHeld("smtp.example.com", f, time.Now(), 1)
 	log.ClientRejected("192.0.2.9", "secret", "secret")
-	log.MessageRefused("192.0.2.9", envelope.Envelope{From: "secret@example.com"}, explain.StageMail, 550, explain.EnhancedCode{5, 7, 1}, "secret", "", explain.SenderNotAllowed)
+	log.MessageRefused("192.0.2.9", envelope.Envelope{From: "secret@example.com"}, &explain.Failure{Stage: explain.StageMail, Cause: explain.SenderNotAllowed}, 550, explain.EnhancedCode{5, 7, 1})
 	m.Answered(queue.Answer{Code: 250}, 80*time.Millisecond)
 	m.Answered(queue.Answer{Code: 550}, time.Second)
 	m.Answered(queue.Answer{Code: 451}, 4*time.Second)
