@@ -168,12 +168,7 @@ func (h *scanner) fold(line []byte) {
 	}
 }
 
-func cut(s string) string {
-	if len(s) > maxValue {
-		return s[:maxValue]
-	}
-	return s
-}
+func cut(s string) string { return s[:min(len(s), maxValue)] }
 
 // finish notes that the field before a place has come to its end, and looks at
 // it if it is a Received field.

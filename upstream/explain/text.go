@@ -243,9 +243,4 @@ var plain = strings.NewReplacer(
 )
 
 // clip cuts a text after maxText bytes.
-func clip(text string) string {
-	if len(text) > maxText {
-		return text[:maxText]
-	}
-	return text
-}
+func clip(text string) string { return text[:min(len(text), maxText)] }
