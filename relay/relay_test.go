@@ -63,7 +63,7 @@ func open(t *testing.T, p *sandbox.Server, c *config.Config) *house {
 		Log:    maillog.New(h.log, maillog.Options{Level: "debug", Format: "json"}),
 		Sandbox: &upstream.Options{
 			Host: "localhost", Candidates: p.Candidates(), RootCAs: p.Pool(),
-			Username: "sandbox", Password: "sandbox", FallbackAfter: 50 * time.Millisecond,
+			Username: "sandbox", Password: "sandbox", FallbackAfter: time.Minute,
 		},
 	})
 	if err != nil {

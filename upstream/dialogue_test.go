@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"kurir/upstream"
 	"kurir/upstream/explain"
@@ -39,13 +40,14 @@ func glob(t *testing.T, pattern string) []string {
 func playFile(t *testing.T, file string, o upstream.Options) {
 	t.Helper()
 	script := upstreamtest.Load(t, file)
+	o.FallbackAfter = time.Minute
 	if script.Silent() {
 		upstream.Hurry(t)
+		o.FallbackAfter = hurry
 	}
 	server := script.Serve(t)
 	o.Candidates, o.RootCAs = server.Candidates(), server.Pool()
 	o.Username, o.Password, o.Hostname = "app@example.com", "secret", "app.example.com"
-	o.FallbackAfter = patience
 	h := newHost(t, upstream.WithResolver(o, upstreamtest.Resolver()))
 	receipt, err := h.Deliver(t.Context(), message(hello, "you@example.org", "other@example.org"))
 	got := server.Public(told(receipt, err))

@@ -135,7 +135,7 @@ func TestCancellationIsNoFailure(t *testing.T) {
 		b := script(stage, sandbox.Act{End: sandbox.Silence})
 		b.Without = []string{"CHUNKING", "PIPELINING"}
 		setAll(t, s, b)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), hurry)
 		_, err := newHost(t, options(s)).Deliver(ctx, message(hello, "a@example.org"))
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {

@@ -49,7 +49,7 @@ func TestProviderWays(t *testing.T) {
 	for name, host := range scripted {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, upstream.WithResolver(
-				upstream.Options{Provider: name, Host: host, FallbackAfter: patience}, upstreamtest.Resolver()))
+				upstream.Options{Provider: name, Host: host}, upstreamtest.Resolver()))
 			_, err := h.Deliver(t.Context(), message(hello, "you@example.org"))
 			f := failure(t, err)
 			if f.Cause != explain.DNSNotFound {
