@@ -8,10 +8,8 @@ import (
 
 	"kurir/relay/config"
 	"kurir/relay/control"
+	"kurir/upstream"
 )
-
-// endsSoon is how long before the end of a certificate a person is told.
-const endsSoon = 14 * 24 * time.Hour
 
 // ends are the certificates and tokens in use whose end is known.
 func (r *Relay) ends() []control.End {
@@ -56,7 +54,7 @@ func (r *Relay) tellEnds(ctx context.Context) {
 		c := r.config
 		r.mu.Unlock()
 		for _, e := range certificateEnds(c) {
-			if left := time.Until(e.Until); left < endsSoon {
+			if left := time.Until(e.Until); left < upstream.RenewalTime {
 				r.o.Log.Warning(e.What, fmt.Sprintf("the certificate ends on %s: renew it and reload Kurir", e.Until.UTC().Format("2 January 2006 at 15:04 UTC")))
 			}
 		}

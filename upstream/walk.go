@@ -10,6 +10,10 @@ import (
 	"kurir/upstream/explain"
 )
 
+// RenewalTime is how long before the end of a certificate a person is told to
+// renew it: one that renews itself has been renewed by then.
+const RenewalTime = 14 * 24 * time.Hour
+
 // A Step is one stage that a session has passed, or ended at.
 type Step struct {
 	Stage   explain.Stage

@@ -13,10 +13,6 @@ import (
 	"kurir/upstream/explain"
 )
 
-// renewalTime is how long before its end a certificate should have been
-// renewed: those that are renewed by themselves have 30 days left then.
-const renewalTime = 14 * 24 * time.Hour
-
 // A Candidate is one way into the smart host, as it was walked.
 type Candidate struct {
 	explain.Candidate
@@ -57,7 +53,7 @@ type Certificate struct {
 	Issuer    string    `json:"issuer"`
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
-	EndsSoon  bool      `json:"ends_soon,omitempty"` // within 14 days
+	EndsSoon  bool      `json:"ends_soon,omitempty"` // within upstream.RenewalTime
 }
 
 func candidate(w upstream.Walked, l explain.Language) Candidate {
@@ -140,6 +136,6 @@ func certificateFromFacts(f *explain.Failure) *Certificate {
 
 func dated(c *Certificate) *Certificate {
 	left := time.Until(c.NotAfter)
-	c.EndsSoon = left > 0 && left < renewalTime
+	c.EndsSoon = left > 0 && left < upstream.RenewalTime
 	return c
 }
