@@ -53,7 +53,7 @@ func (r *Relay) smartHosts(c *config.Config) (*smartHosts, error) {
 		if c.Delivery.Mode != string(queue.Direct) {
 			o.Facts = []explain.Fact{{Name: explain.FactKept, Value: c.Delivery.GiveUpAfter.String()}}
 		}
-		if r.o.Log.Debug() {
+		if c.Log.Level == "debug" {
 			o.Transcript = func(l upstream.Line) { r.o.Log.Transcript(l.Session, l.Message, l.Candidate, l.Sent, l.Text) }
 		}
 		if source, ok := o.Token.(*token.Source); ok {

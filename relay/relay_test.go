@@ -49,6 +49,7 @@ func settings(t testing.TB, mode string) *config.Config {
 	c.Listen.SMTP = []string{"127.0.0.1:0"}
 	c.Control.HTTP = "127.0.0.1:0"
 	c.Delivery.Mode = mode
+	c.Log.Level = "debug"
 	c.Delivery.RetryMin = config.Duration(20 * time.Millisecond)
 	c.Delivery.RetryMax = config.Duration(50 * time.Millisecond)
 	return &c

@@ -52,6 +52,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	if before.cancel != nil {
 		before.cancel()
 	}
+	r.o.Log.Configure(c.Log.Level, c.Log.Subject)
 	r.o.Log.Reloaded(needRestart)
 	return nil
 }
@@ -71,10 +72,8 @@ func keepUntilRestart(before, now *config.Config) (different []string) {
 		{"spool.drop", &before.Spool.Drop, &now.Spool.Drop},
 		{"control.socket", &before.Control.Socket, &now.Control.Socket},
 		{"control.http", &before.Control.HTTP, &now.Control.HTTP},
-		{"log.level", &before.Log.Level, &now.Log.Level},
 		{"log.language", &before.Log.Language, &now.Log.Language},
 		{"log.format", &before.Log.Format, &now.Log.Format},
-		{"log.subject", &before.Log.Subject, &now.Log.Subject},
 	} {
 		if !reflect.DeepEqual(k.before, k.after) {
 			different = append(different, k.name)

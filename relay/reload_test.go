@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"kurir/relay/config"
 	"kurir/upstream/sandbox"
 	"kurir/upstream/upstreamtest"
 )
@@ -32,5 +33,40 @@ func TestReloadUntilRestart(t *testing.T) {
 	h.mustSend(hello, "a@example.org")
 	if content := string(h.arrived(1)[0].Content); strings.Contains(content, "new.example.com") || !strings.Contains(content, "old.example.com") {
 		t.Error(content)
+	}
+}
+
+// Who looks into a trouble has the dialogue with the provider told for a
+// while, and subjects, without a restart that would close connections.
+func TestReloadOfTheLog(t *testing.T) {
+	c := settings(t, "through")
+	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
+	for i, step := range []config.Log{{Level: "info"}, {Level: "debug", Subject: true}, {Level: "warn"}} {
+		changed := *c
+		changed.Log.Level, changed.Log.Subject = step.Level, step.Subject
+		if err := h.running.Reload(&changed); err != nil {
+			t.Fatal(err)
+		}
+		before := len(h.log.String())
+		h.mustSend(hello, "a@example.org")
+		h.arrived(i + 1)
+		if step.Subject {
+			h.event("delivery.sent", 2)
+		}
+		said := h.log.String()[before:]
+		if got := strings.Contains(said, "C: MAIL FROM"); got != (step.Level == "debug") {
+			t.Errorf("%+v: the transcript is told: %t", step, got)
+		}
+		if got := strings.Contains(said, `"subject":"hello"`); got != step.Subject {
+			t.Errorf("%+v: the subject is told: %t", step, got)
+		}
+		if got := strings.Contains(said, `"message.accepted"`); got != (step.Level != "warn") {
+			t.Errorf("%+v: info is told: %t", step, got)
+		}
+	}
+	for _, line := range strings.Split(h.log.String(), "\n") {
+		if strings.Contains(line, "need_restart") {
+			t.Error(line)
+		}
 	}
 }

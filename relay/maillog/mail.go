@@ -22,7 +22,7 @@ func (l *Log) Accepted(m Mail) {
 
 // about tells the subject, if that is wanted.
 func (l *Log) about(e *zerolog.Event, m Mail) *zerolog.Event {
-	if !l.subject || m.Subject == "" {
+	if !l.subject.Load() || m.Subject == "" {
 		return e
 	}
 	words := mime.WordDecoder{CharsetReader: func(string, io.Reader) (io.Reader, error) { return nil, errors.ErrUnsupported }}

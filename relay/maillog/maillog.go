@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -47,9 +48,9 @@ type Options struct {
 type Log struct {
 	z        zerolog.Logger
 	out      zerolog.LevelWriter
-	level    zerolog.Level
+	level    *atomic.Int32 // a zerolog.Level; shared with all that were made of the same log
+	subject  *atomic.Bool
 	language explain.Language
-	subject  bool
 	tell     func(Notice)   // may be nil
 	meter    Meter          // may be nil
 	history  zerolog.Logger // for what is too long for the log
@@ -64,14 +65,21 @@ func New(w io.Writer, o Options) *Log {
 	case o.Priority:
 		out = journal{w}
 	}
-	level, err := zerolog.ParseLevel(o.Level)
+	l := &Log{out: out, level: new(atomic.Int32), subject: new(atomic.Bool), language: o.Language, history: zerolog.Nop()}
+	l.z = zerolog.New(keeper{out: out, level: l.level, history: io.Discard}).Hook(clock{})
+	l.Configure(o.Level, o.Subject)
+	return l
+}
+
+// Configure has the log go on with another level, and with or without
+// subjects, as in Options.
+func (l *Log) Configure(level string, subject bool) {
+	wanted, err := zerolog.ParseLevel(level)
 	if err != nil {
-		level = zerolog.InfoLevel
+		wanted = zerolog.InfoLevel
 	}
-	return &Log{
-		z: zerolog.New(out).Level(level).Hook(clock{}), out: out, level: level,
-		language: o.Language, subject: o.Subject, history: zerolog.Nop(),
-	}
+	l.level.Store(int32(wanted))
+	l.subject.Store(subject)
 }
 
 // Keeping is the same log, which also writes each line about a message or a
@@ -79,14 +87,15 @@ func New(w io.Writer, o Options) *Log {
 func (l *Log) Keeping(history io.Writer) *Log {
 	also := *l
 	also.history = zerolog.New(history).Hook(clock{})
-	also.z = zerolog.New(keeper{out: l.out, level: l.level, history: history}).Level(min(l.level, zerolog.InfoLevel)).Hook(clock{})
+	also.z = zerolog.New(keeper{out: l.out, level: l.level, history: history}).Hook(clock{})
 	return &also
 }
 
-// A keeper writes lines to the log and to history.
+// A keeper writes lines to the log, those of its level and above, and to
+// history.
 type keeper struct {
 	out     zerolog.LevelWriter
-	level   zerolog.Level
+	level   *atomic.Int32
 	history io.Writer
 }
 
@@ -96,7 +105,7 @@ func (k keeper) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	if isHistory(line) {
 		_, _ = k.history.Write(line) // it never fails
 	}
-	if level < k.level {
+	if level < zerolog.Level(k.level.Load()) {
 		return len(line), nil
 	}
 	return k.out.WriteLevel(level, line)

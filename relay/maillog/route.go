@@ -167,9 +167,6 @@ func (l *Log) SpoolTrouble(what string, err error) {
 // id is of the message that is under way, "" if none is.
 func (l *Log) Transcript(session uint64, id string, c explain.Candidate, sent bool, text string) {
 	e := l.z.Debug()
-	if e == nil {
-		return
-	}
 	way(e.Str("event", "transcript").Uint64("session", session), c)
 	if id != "" {
 		e.Str("id", id)
@@ -180,6 +177,3 @@ func (l *Log) Transcript(session uint64, id string, c explain.Candidate, sent bo
 	}
 	e.Msg(direction + text)
 }
-
-// Debug tells whether transcripts are wanted.
-func (l *Log) Debug() bool { return l.z.GetLevel() <= zerolog.DebugLevel }
