@@ -80,6 +80,17 @@ func (t *transaction) run() (*explain.Receipt, error) {
 	}
 }
 
+// describe is the session's, of a transaction.
+func (t *transaction) describe(r *explain.Reply, err error) explain.Failure {
+	f := t.session.describe(r, err)
+	f.Sender = t.m.From
+	return f
+}
+
+func (t *transaction) failure(r *explain.Reply, err error) *explain.Failure {
+	return explain.Explain(t.describe(r, err))
+}
+
 // prepare refuses early what the server has said it will not take, and makes
 // the commands of the envelope.
 func (t *transaction) prepare() error {

@@ -3,6 +3,7 @@ package explain
 import (
 	_ "embed"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -182,6 +183,12 @@ func (f *Failure) ofBusyRecipient() bool {
 	return f.Cause == LimitRate && f.Reply != nil && f.Reply.Enhanced[1] == 2
 }
 
+// ofAddress tells that the server's code is about the recipient's address
+// (RFC 3463, section 3.2), whatever its words, in which that address may stand.
+func (f *Failure) ofAddress() bool {
+	return f.Reply != nil && f.Reply.Enhanced[1] == 1 && slices.Contains([]int{1, 2, 3, 6, 10}, f.Reply.Enhanced[2])
+}
+
 // outOfStep tells that the server did not understand the dialogue, which says
 // nothing of the message.
 func (f *Failure) outOfStep() bool {
@@ -218,7 +225,7 @@ func (f *Failure) Scope() Scope {
 		return ScopeMessage // it puts off this message, not the session
 	case f.BeforeMail(), f.code() == 421:
 		return ScopeRoute
-	case f.Recipient != "" && f.ofBusyRecipient():
+	case f.Recipient != "" && (f.ofBusyRecipient() || f.ofAddress()):
 		return ScopeRecipient
 	case (s == ScopeRoute || s == ScopeSender) && f.ofThisMail():
 		s = ScopeMessage

@@ -29,8 +29,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
+
+	"kurir/upstream/envelope"
 )
 
 // Explain finds the cause of f from what it holds and returns it. A cause
@@ -49,7 +53,7 @@ func (f *Failure) find() Cause {
 	case f.aboutToken():
 		return f.causeOfToken()
 	case f.Reply != nil:
-		cause := causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text())
+		cause := causeOf(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.said())
 		if cause == AuthRejected && f.byToken() {
 			return AuthToken
 		}
@@ -58,6 +62,22 @@ func (f *Failure) find() Cause {
 		return f.causeOfError()
 	}
 	return Unknown
+}
+
+// said is the server's reply without the addresses of the transaction, which it
+// may repeat and a stranger may have chosen: "daily quota exceeded"@example.org
+// is the address of somebody and no refusal.
+func (f *Failure) said() string {
+	text := f.Reply.Text()
+	for _, p := range []envelope.Path{f.Recipient, f.Sender} {
+		if p == "" {
+			continue
+		}
+		bare := strings.NewReplacer(`"`, "", `\`, "").Replace(string(p))
+		each := regexp.MustCompile("(?i)" + regexp.QuoteMeta(string(p)) + "|" + regexp.QuoteMeta(bare))
+		text = each.ReplaceAllLiteralString(text, "a@b")
+	}
+	return text
 }
 
 // byToken tells whether it was tried to sign in with an OAuth2 token, which

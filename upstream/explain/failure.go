@@ -121,6 +121,7 @@ type Failure struct {
 	Stage     Stage         // how far the session had come
 	Candidate Candidate     // host, address, port, TLS mode
 	Provider  string        // the provider's name in upstream/provider, "" if it is not a known one
+	Sender    envelope.Path // the reverse-path of the transaction, "" outside of one
 	Recipient envelope.Path // the forward-path refused; "" when it is the whole transaction
 	Reply     *Reply        // the server's words, verbatim and whole; nil if it said nothing
 	Facts     []Fact        // what was observed: issuer, names in the certificate, AUTH offered

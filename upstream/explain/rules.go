@@ -199,7 +199,7 @@ func (f *Failure) question() (question, bool) {
 		return askToken(f.Fact(FactTokenError)), true
 	}
 	if f.Reply != nil {
-		return ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.Reply.Text()), true
+		return ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.said()), true
 	}
 	var line pasted
 	if errors.As(f.Err, &line) {

@@ -107,7 +107,7 @@ var (
 	spelledEnds = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n", `\r`, "\n")
 	replyLine   = regexp.MustCompile(`^(?:(?:S|<|<-|<~\*?|<\*\*)[:\s]\s*)?([2-5][0-9]{2})(?:[- ](.*))?$`)
 
-	address       = regexp.MustCompile(`[^\s<>()\[\]"',;:]+@[^\s<>()\[\]"',;:]+`)
+	address       = regexp.MustCompile(`(?:"(?:\\[^\n]|[^"\\\n])*"|[^\s<>()\[\]",;:]+)@[^\s<>()\[\]"',;:]+`)
 	ipv4          = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
 	lineCodes     = regexp.MustCompile(`(?m)^\s*(?:[2-5]\d{2}[- ])?\s*(?:[245]\.\d{1,3}\.\d{1,3}\b[,:;]?)?`)
 	formula       = regexp.MustCompile(`requested (?:mail )?action (?:not taken|aborted)[:;.,]?(?: (?:mailbox unavailable|mailbox name not allowed|(?:local )?error in processing|exceeded storage allocation|insufficient system storage)\b[:;.,]?)?`)
