@@ -28,6 +28,9 @@ func readMemory(path string) (m memory) {
 	if err != nil || json.Unmarshal(data, &m) != nil {
 		return memory{}
 	}
+	if m.Size < leastSize {
+		m.Size = 0
+	}
 	return m
 }
 

@@ -91,7 +91,8 @@ type SmartHost struct {
 	o     Options
 	route *route
 	pool  *pool
-	size  atomic.Int64
+	size  atomic.Int64 // what was announced, and
+	heard atomic.Int64 // when, in seconds of Unix time
 }
 
 // New makes a smart host of its options, asking nothing of the network.
@@ -128,6 +129,7 @@ func New(o Options) (*SmartHost, error) {
 	h.route = newRoute(&h.o)
 	h.pool = newPool(&h.o, h.route)
 	h.size.Store(cmp.Or(h.route.remembered().Size, o.provider.Size))
+	h.heard.Store(time.Now().Unix())
 	return h, nil
 }
 
@@ -188,8 +190,14 @@ func (h *SmartHost) Run(ctx context.Context) {
 func (h *SmartHost) Connections() int { return h.o.Connections }
 
 // MaxMessageSize is the largest message in octets that the provider has said
-// it takes; 0 = not known yet.
-func (h *SmartHost) MaxMessageSize() int64 { return h.size.Load() }
+// it takes; 0 = not known, or not confirmed for a day. A larger message has to
+// be let in then, or nothing would ever ask the provider again.
+func (h *SmartHost) MaxMessageSize() int64 {
+	if time.Since(time.Unix(h.heard.Load(), 0)) > 24*time.Hour {
+		return 0
+	}
+	return h.size.Load()
+}
 
 // Name is how the smart host is called in logs.
 func (h *SmartHost) Name() string { return h.o.Name() }
@@ -236,15 +244,21 @@ func (h *SmartHost) Deliver(ctx context.Context, m *envelope.Message) (*explain.
 	return h.sum(total, refused, nil, nil)
 }
 
+// leastSize is what every server takes (RFC 5321, section 4.5.3.1.7); less than
+// that is not learned, as no message would ever be let in again.
+const leastSize = 64_000
+
 // session gives a session that is ready for a transaction.
 func (h *SmartHost) session(ctx context.Context) (*session, error) {
 	s, err := h.pool.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if size := s.announcedSize(); size != h.size.Load() && size > 0 {
-		h.size.Store(size)
-		h.route.rememberSize(size)
+	if size := s.announcedSize(); size >= leastSize {
+		h.heard.Store(time.Now().Unix())
+		if h.size.Swap(size) != size {
+			h.route.rememberSize(size)
+		}
 	}
 	return s, nil
 }

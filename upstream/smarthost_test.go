@@ -416,14 +416,25 @@ func TestBeforeDotStopsTheMessage(t *testing.T) {
 
 // What can be known before it is sent is refused before it is sent.
 func TestTooLargeIsRefusedEarly(t *testing.T) {
-	s := upstreamtest.Sandbox(t, sandbox.Options{Size: 1000})
+	s := upstreamtest.Sandbox(t, sandbox.Options{Size: 100_000})
 	h := newHost(t, options(s))
-	_, err := h.Deliver(t.Context(), message(strings.Repeat("x", 2000)+"\r\n", "a@example.org"))
+	_, err := h.Deliver(t.Context(), message(strings.Repeat("x", 200_000)+"\r\n", "a@example.org"))
 	if f := failure(t, err); f.Cause != explain.MessageTooLarge || f.Verdict() != explain.Return {
 		t.Errorf("%v", err)
 	}
-	if h.MaxMessageSize() != 1000 {
+	if h.MaxMessageSize() != 100_000 {
 		t.Errorf("MaxMessageSize = %d, want what EHLO said", h.MaxMessageSize())
+	}
+}
+
+// What a server cannot mean is not learned: no message would be let in that
+// could find out better.
+func TestSizeThatNobodyCanMean(t *testing.T) {
+	s := upstreamtest.Sandbox(t, sandbox.Options{Size: 1})
+	h := newHost(t, options(s))
+	_, err := h.Deliver(t.Context(), message(hello, "a@example.org"))
+	if f := failure(t, err); f.Cause != explain.MessageTooLarge || h.MaxMessageSize() != 0 {
+		t.Errorf("%v; MaxMessageSize = %d", f, h.MaxMessageSize())
 	}
 }
 

@@ -69,11 +69,14 @@ type Taker struct {
 	o       Options
 	seen    time.Time            // the directory's own time at the last look; zero: look again
 	later   map[string]time.Time // when to try again what could not be taken
+	taken   map[string]bool      // and could not be removed yet
 	trouble string               // that was told already
 }
 
 // NewTaker makes a Taker.
-func NewTaker(o Options) *Taker { return &Taker{o: o, later: map[string]time.Time{}} }
+func NewTaker(o Options) *Taker {
+	return &Taker{o: o, later: map[string]time.Time{}, taken: map[string]bool{}}
+}
 
 // Run takes what is there, and then what comes, until ctx ends.
 func (t *Taker) Run(ctx context.Context) {
@@ -154,6 +157,9 @@ func (t *Taker) round(ctx context.Context) (more bool, err error) {
 
 // take takes one file. An error is not the file's, so that others have it too.
 func (t *Taker) take(ctx context.Context, name string, bad *int) error {
+	if t.taken[name] {
+		return t.remove(name)
+	}
 	f, size, problem, err := t.open(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // who left it took it back
@@ -178,15 +184,25 @@ func (t *Taker) take(ctx context.Context, name string, bad *int) error {
 	fate, why := t.o.Take(ctx, env, r)
 	switch {
 	case fate == Taken:
-		if err := os.Remove(filepath.Join(t.o.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+		return t.remove(name)
 	case fate == Refused:
 		return t.putAside(name, refusedSuffix, why, new(int))
 	case ctx.Err() == nil: // else it is we who end
 		t.postpone(name, why)
 	}
 	return nil
+}
+
+// remove ends with a file that was taken. As long as that fails, as on a disk
+// that has become read-only, it is not taken again.
+func (t *Taker) remove(name string) error {
+	err := os.Remove(filepath.Join(t.o.Dir, name))
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		delete(t.taken, name)
+		return nil
+	}
+	t.taken[name] = true
+	return fmt.Errorf("a message that was taken cannot be removed, and will be sent again if Kurir is restarted: %w", err)
 }
 
 // postpone leaves a file where it is for a while.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -42,7 +43,7 @@ func ParsePath(s string) (Path, error) {
 	}
 	for _, r := range s {
 		switch {
-		case r < ' ', r == 0x7f:
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029', unicode.Is(unicode.Bidi_Control, r): // a reader's screen would obey them
 			return "", fmt.Errorf("address %q: %w", s, errControl)
 		case r == '<', r == '>': // lawful in quotes, and misread by too many
 			return "", fmt.Errorf("address %q: %w", s, errBracket)

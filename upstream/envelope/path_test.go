@@ -37,7 +37,7 @@ func TestParsePath(t *testing.T) {
 func TestParsePathRefuses(t *testing.T) {
 	for _, in := range []string{
 		"a", "@b", "a@", "a@b c", "a@b>", "a@b> SIZE=1", "a@b\r\nRCPT TO:<c@d>", `"a> SIZE=1 <b"@c`, "a> SIZE=1 <b@c", "a\x00@b", "\"a@b",
-		`"a"b"@c`, `"a\"@c`, "a@.b", "a@b..c", "a@[b", "a@[1 2]", "\xff@b", "a@" + strings.Repeat("b", 256),
+		`"a"b"@c`, `"a\"@c`, "a@.b", "a@b..c", "a@[b", "a@[1 2]", "\xff@b", "a@" + strings.Repeat("b", 256), "a\u0085@b", "a\u009b2J@b", "a\u2028@b", "a\u202e@b", "a@b\u0085c",
 		strings.Repeat("a", 300) + "@b",
 	} {
 		if got, err := envelope.ParsePath(in); err == nil {
