@@ -132,12 +132,6 @@ func (l *lane) enterAsProbe(now time.Time) bool {
 	return true
 }
 
-// removeOlder removes the messages that were received before a time, of those
-// that fit.
-func (l *lane) removeOlder(before time.Time, fits func(*item) bool) []*item {
-	return l.waiting.remove(func(i *item) bool { return i.owed == nil && i.received.Before(before) && fits(i) })
-}
-
 // fail notes trouble of the route; first tells that it is news.
 func (l *lane) fail(f *explain.Failure, now time.Time, retryMin, retryMax time.Duration) (first bool) {
 	c, low, high := down, min(downMin, retryMin), min(downMax, retryMax)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kurir/relay/queue"
+	"kurir/relay/spool"
 	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
@@ -174,5 +175,72 @@ func TestHeldSender(t *testing.T) {
 		if delivered, _ := p.counts(); delivered != 21 || b.events("upstream.recovered") != 1 {
 			t.Errorf("%d delivered, recovered %d times", delivered, b.events("upstream.recovered"))
 		}
+	})
+}
+
+// A machine without a clock of its own starts in some year, and hears later
+// which one it is. No message waits for years because of that, and none is
+// given up that was hardly tried.
+func TestClockIsSet(t *testing.T) {
+	leave := func(t *testing.T, dir string) {
+		s, _, err := spool.Open(spool.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for tried := range 2 {
+			d, err := s.Draft(envelope.Envelope{From: "app@example.com", To: []envelope.Recipient{{To: "a@example.org"}}}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			st := d.Stored()
+			d.Close()
+			if st.Tried, st.Due = tried, time.Now().Add(time.Minute); tried > 0 {
+				if err := s.Defer(st); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	run := func(t *testing.T, dir string, lasting time.Duration, outcome func(*envelope.Message) error) (delivered, givenUp int) {
+		p := &provider{}
+		p.set(outcome)
+		b := newBench(t, dir, queue.Spooled, route(p, 1))
+		time.Sleep(lasting)
+		synctest.Wait()
+		delivered, _ = p.counts()
+		return delivered, b.events("delivery.failed")
+	}
+	t.Run("back", func(t *testing.T) {
+		dir := t.TempDir()
+		leave(t, dir) // today; the bubble begins in the year 2000
+		synctest.Test(t, func(t *testing.T) {
+			if n, _ := run(t, dir, time.Hour, nil); n != 2 {
+				t.Errorf("%d of 2 are delivered", n)
+			}
+		})
+	})
+	t.Run("forward", func(t *testing.T) {
+		bubble(t, func(t *testing.T, dir string) {
+			leave(t, dir)
+			time.Sleep(26 * 365 * 24 * time.Hour)
+			down := caused(explain.ConnectTimeout, explain.StageConnect)
+			if _, n := run(t, dir, 50*time.Minute, down); n != 0 {
+				t.Errorf("%d of 2 are given up", n)
+			}
+		})
+	})
+	t.Run("forward and down", func(t *testing.T) {
+		bubble(t, func(t *testing.T, dir string) {
+			leave(t, dir)
+			time.Sleep(26 * 365 * 24 * time.Hour)
+			down := caused(explain.ConnectTimeout, explain.StageConnect)
+			if _, n := run(t, dir, 2*time.Hour, down); n != 2 {
+				t.Errorf("%d of 2 are given up", n)
+			}
+		})
 	})
 }

@@ -102,6 +102,7 @@ type Queue struct {
 	log      *maillog.Log
 	settings atomic.Pointer[Settings]
 
+	began     time.Time  // by the monotonic clock
 	uncertain []spool.ID // on their way when the relay died
 
 	limit  dsn.Limit
@@ -130,18 +131,26 @@ type Queue struct {
 // flush when no new message brings one.
 const flushEvery = 5 * time.Second
 
+// tryingTime is how long a relay tries, after its start, before it gives up what
+// is old.
+const tryingTime = time.Hour
+
 // grace is how long deliveries under way may take after Run was told to stop.
 const grace = 20 * time.Second
 
 // New makes a queue and takes up what the spool holds.
 func New(o Options) *Queue {
 	q := &Queue{
-		spool: o.Spool, log: o.Log,
+		spool: o.Spool, log: o.Log, began: time.Now(),
 		underway: map[spool.ID]uint64{}, wake: make(chan struct{}, 1), told: map[string]time.Time{}, owing: map[spool.ID]notice{},
 	}
 	q.deliver, q.cancel = context.WithCancel(context.Background())
 	q.Configure(o.Settings)
+	latest := q.began.Add(o.Settings.RetryMax) // by a clock that was not ahead
 	for _, e := range q.spool.Waiting() {
+		if e.Due.After(latest) {
+			e.Due = latest
+		}
 		if e.Uncertain { // or a relay that dies again and again sends it each time
 			e.Due = time.Now().Add(backoff(o.Settings.RetryMin, o.Settings.RetryMax, 1))
 			q.uncertain = append(q.uncertain, e.ID)

@@ -106,8 +106,15 @@ func (q *Queue) settle(l *lane, i *item, st *spool.Stored, o outcome, took time.
 	}
 }
 
+// tooOld tells whether a message is given up at its next failure: it is as old
+// as that, and nothing has come of a while of trying. What waited while the
+// machine was off, or its clock wrong, has hardly been tried.
 func (q *Queue) tooOld(received, now time.Time) bool {
-	return now.Sub(received) >= q.set().GiveUpAfter
+	limit, running := q.set().GiveUpAfter, now.Sub(q.began)
+	if received.After(now) { // by a clock that was set back since
+		return running >= limit
+	}
+	return running >= min(limit, tryingTime) && now.Sub(received) >= limit
 }
 
 // nextProbe is when a held sender, or else the route, is tried again.
@@ -161,7 +168,7 @@ func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
 // concerns them lasted to the failed ones.
 func (q *Queue) giveUpOn(l *lane, f *explain.Failure, now time.Time, concerns func(*item) bool) {
 	q.mu.Lock()
-	old := l.removeOlder(now.Add(-q.set().GiveUpAfter), concerns)
+	old := l.waiting.remove(func(i *item) bool { return i.owed == nil && q.tooOld(i.received, now) && concerns(i) })
 	q.mu.Unlock()
 	for _, i := range old {
 		_, st, err := q.spool.Message(i.id)
