@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 
 	"kurir/upstream/explain"
@@ -92,7 +93,7 @@ func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *expl
 	} else {
 		s.wire.send(command)
 	}
-	for {
+	for questions := 0; ; questions++ {
 		r, err := s.answer(timeouts.auth)
 		if err != nil {
 			return s.failure(nil, err)
@@ -105,6 +106,8 @@ func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *expl
 			return nil
 		case r.Code != 334:
 			return s.failure(r, nil)
+		case questions == maxQuestions:
+			return s.cancelAuth(errQuestions)
 		}
 		response := pending
 		if pending = nil; response == nil {
@@ -115,6 +118,11 @@ func (s *session) signIn(ctx context.Context, m *mechanism, secret string) *expl
 		s.wire.sendSecret(base64.StdEncoding.EncodeToString(response), "[credentials]")
 	}
 }
+
+// maxQuestions are more than any mechanism asks.
+const maxQuestions = 10
+
+var errQuestions = fmt.Errorf("the server has asked more than %d questions", maxQuestions)
 
 var errUnproved = errors.New("the server has not proved that it knows the password (RFC 5802, section 5)")
 

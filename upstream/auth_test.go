@@ -192,3 +192,14 @@ func TestPasswordEnds(t *testing.T) {
 		}
 	}
 }
+
+// A server that asks without end keeps nobody waiting: all mechanisms that there
+// are ask less.
+func TestQuestionsWithoutEnd(t *testing.T) {
+	playFile(t, "testdata/questions-without-end.txtar", upstream.Options{Host: "localhost", Token: endless{}})
+}
+
+type endless struct{}
+
+func (endless) Token(context.Context) (string, error) { return "token", nil }
+func (endless) Refused(string)                        {}

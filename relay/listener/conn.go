@@ -292,6 +292,9 @@ func orEOF(err error) error {
 	return err
 }
 
+// leastRoom is what legacyLines needs, which adds to what it reads.
+const leastRoom = 2
+
 // room sees to it that buf has room behind w. Big buffers are kept only while
 // a message, or a long command, needs one.
 func (c *conn) room() {
@@ -305,12 +308,12 @@ func (c *conn) room() {
 		c.idle = make([]byte, smallBuffer)
 		c.buf = c.idle
 	}
-	if c.big == nil && (c.w == len(c.buf) && c.r == 0 || c.full && c.mode != modeCommands) {
+	if c.big == nil && (len(c.buf)-c.w < leastRoom && c.r == 0 || c.full && c.mode != modeCommands) {
 		c.big, _ = bigBuffers.Get().(*[bigBuffer]byte)
 		c.w = copy(c.big[:], c.buf[c.r:c.w])
 		c.r, c.buf = 0, c.big[:]
 	}
-	if c.w == len(c.buf) {
+	if len(c.buf)-c.w < leastRoom {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
 	}

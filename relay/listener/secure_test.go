@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -176,5 +177,25 @@ func TestLegacyLineEnds(t *testing.T) {
 		`>> BDAT 3\nabc`, "< 502", "<")
 	if m := r.taken(); len(m) != 1 || m[0].content != "Subject: x\r\n\r\n.dot\r\ntext\r\n" {
 		t.Errorf("arrived: %+v", m)
+	}
+}
+
+// Many commands at once, and a long one, are answered there as elsewhere.
+func TestLegacyLineEndsPipelined(t *testing.T) {
+	r := startAt(t, listener.Port{LegacyLineEnds: true}, func(o *listener.Options) { o.MaxRecipients = 1000 })
+	for _, end := range []string{"\n", "\r\n"} {
+		c := r.dial(t)
+		c.run("< 220")
+		var all strings.Builder
+		all.WriteString("HELO x" + end + "MAIL FROM:<a@example.org>" + end)
+		for n := range 400 {
+			fmt.Fprintf(&all, "RCPT TO:<somebody%d@example.net>%s", n, end)
+		}
+		all.WriteString("NOOP " + strings.Repeat("x", 6000) + end + "QUIT" + end)
+		go c.send(all.String())
+		for range 403 {
+			c.run("< 250")
+		}
+		c.run("< 221")
 	}
 }
