@@ -86,6 +86,7 @@ func runRelay(ctx context.Context, o relay.Options, path string, stderr io.Write
 		return complain(stderr, exitCodeOf(err), err)
 	}
 	l.relay = r
+	_ = os.Remove(filepath.Join(o.Config.Spool.Dir, sandboxMark)) // from here on the mail in it is real
 	reloads, stop := context.WithCancel(ctx)
 	defer stop()
 	go l.on(reloads, hangup)
@@ -141,6 +142,9 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 	if c.Spool.Dir == "" {
 		c.Spool.Dir = filepath.Join(c.StateDir, "spool")
 	}
+	if err := claimSpool(c.Spool.Dir); err != nil {
+		return complain(stderr, exitConfig, err)
+	}
 	// Who watches a failure being mended does not want to wait for an hour.
 	c.Delivery.RetryMin, c.Delivery.RetryMax = config.Duration(time.Second), config.Duration(5*time.Second)
 	o.Maildir = filepath.Join(c.StateDir, "Maildir")
@@ -172,6 +176,29 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 	return code
 }
 
+// sandboxMark is a file in the spool of a sandbox.
+const sandboxMark = "sandbox"
+
+// claimSpool marks a spool as that of a sandbox. One that holds the mail of a
+// real relay is left alone: the sandbox would deliver it to itself.
+func claimSpool(dir string) error {
+	mark := filepath.Join(dir, sandboxMark)
+	entries, err := os.ReadDir(dir)
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("spool.dir: %w", err)
+	case len(entries) > 0:
+		if _, err := os.Lstat(mark); err != nil {
+			return fmt.Errorf("spool.dir: %s holds the mail of a real relay, which the sandbox would take for its own: run the sandbox with another state_dir, or with none", dir)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("spool.dir: %w", err)
+	}
+	return os.WriteFile(mark, nil, 0o600)
+}
+
 // sandboxHint says what to do in a sandbox.
 func sandboxHint(smtp net.Addr, maildir, page string) string {
 	if page != "" {
@@ -186,7 +213,7 @@ Send it something, in another terminal:
 Mail arrives in %[2]s/new
 %[3]sTo see a failure explained, send to an address that names it, such as
 recipient.unknown@example.com, message.spam@example.com or limit.quota@example.com.
-Ctrl-C ends it.
+Ctrl-C ends it; the mail stays there.
 
 `, smtp, maildir, page)
 }
