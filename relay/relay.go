@@ -41,7 +41,7 @@ type Options struct {
 
 	// Reload, if set, is what the control socket asks to read the configuration
 	// again and to call Relay.Reload with it.
-	Reload func(ctx context.Context) error
+	Reload func(ctx context.Context) (needRestart []string, err error)
 
 	// Maildir is where the sandbox keeps its mail; it is only told in the log.
 	Maildir string

@@ -19,29 +19,29 @@ import (
 // Reload goes on with another configuration, which is the relay's from then on.
 // No session of an app and no delivery under way is lost; what waits is tried at
 // once over the new routes. After an error nothing has changed. Settings that
-// can only be changed by a restart are left as they are, and the log names them.
-func (r *Relay) Reload(c *config.Config) error {
+// can only be changed by a restart are left as they are, and named.
+func (r *Relay) Reload(c *config.Config) (needRestart []string, err error) {
 	if r.scratch != "" && c.Delivery.Mode != string(queue.Direct) {
-		return errors.New("delivery.mode: restart Kurir to leave \"direct\": it runs without a spool that outlives it")
+		return nil, errors.New("delivery.mode: restart Kurir to leave \"direct\": it runs without a spool that outlives it")
 	}
-	needRestart := keepUntilRestart(r.o.Config, c)
+	needRestart = keepUntilRestart(r.o.Config, c)
 	settings, err := listenerSettings(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	hosts, err := r.smartHosts(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
 	case <-r.stopping.Done():
-		return ErrEnded
+		return nil, ErrEnded
 	default:
 	}
 	if err := r.server.Configure(settings); err != nil {
-		return err
+		return nil, err
 	}
 	before := r.hosts
 	r.hosts, r.config = hosts, c
@@ -54,7 +54,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	}
 	r.o.Log.Configure(c.Log.Level, c.Log.Subject)
 	r.o.Log.Reloaded(needRestart)
-	return nil
+	return needRestart, nil
 }
 
 // keepUntilRestart sets the keys that are used only when a relay starts to what

@@ -19,14 +19,14 @@ func TestReloadUntilRestart(t *testing.T) {
 	h := open(t, upstreamtest.Sandbox(t, sandbox.Options{}), c)
 	changed := *c
 	changed.Hostname, changed.Log.Language, changed.Listen.MaxRecipients = "new.example.com", "id", 1
-	if err := h.running.Reload(&changed); err != nil {
-		t.Fatal(err)
+	named, err := h.running.Reload(&changed)
+	if err != nil || !slices.Equal(named, []string{"hostname", "log.language"}) {
+		t.Fatalf("%q need a restart: %v", named, err)
 	}
-	named := h.event("relay.reloaded", 1)["need_restart"]
-	if got, _ := named.([]any); !slices.Equal(got, []any{"hostname", "log.language"}) {
-		t.Errorf("%v need a restart", named)
+	if told, _ := h.event("relay.reloaded", 1)["need_restart"].([]any); len(told) != len(named) {
+		t.Errorf("the log says that %v need a restart", told)
 	}
-	err := h.send(hello, "a@example.org", "b@example.org")
+	err = h.send(hello, "a@example.org", "b@example.org")
 	if err == nil || !strings.Contains(err.Error(), "452") || !strings.Contains(err.Error(), "recipients") {
 		t.Errorf("the second recipient: %v", err)
 	}
@@ -44,7 +44,7 @@ func TestReloadOfTheLog(t *testing.T) {
 	for i, step := range []config.Log{{Level: "info"}, {Level: "debug", Subject: true}, {Level: "warn"}} {
 		changed := *c
 		changed.Log.Level, changed.Log.Subject = step.Level, step.Subject
-		if err := h.running.Reload(&changed); err != nil {
+		if _, err := h.running.Reload(&changed); err != nil {
 			t.Fatal(err)
 		}
 		before := len(h.log.String())

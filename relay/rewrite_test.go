@@ -49,7 +49,7 @@ func TestRewriteAfterReload(t *testing.T) {
 	for i, from := range []string{"", "noreply@example.com", "not an address"} {
 		changed := *c
 		changed.Rewrite.From, changed.Rewrite.When = from, "always"
-		if err := h.running.Reload(&changed); (err != nil) != (i == 2) {
+		if _, err := h.running.Reload(&changed); (err != nil) != (i == 2) {
 			t.Fatal(err)
 		}
 		h.mustSend(hello, "you@example.org")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -38,26 +39,26 @@ func (l *reloader) on(ctx context.Context, hangup <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			_ = l.reload(ctx) // the log has it
+			_, _ = l.reload(ctx) // the log has it
 		}
 	}
 }
 
 // reload puts what the file says now into place. A file that is of no use
 // changes nothing; the log is told, and the error says why.
-func (l *reloader) reload(ctx context.Context) error {
+func (l *reloader) reload(ctx context.Context) (needRestart []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	notify(reloading())
 	defer notify("READY=1")
 	c, err := loadConfig(ctx, l.path, false)
 	if err == nil {
-		err = l.relay.Reload(c)
+		needRestart, err = l.relay.Reload(c)
 	}
 	if err != nil {
 		l.log.NotReloaded(err)
 	}
-	return err
+	return needRestart, err
 }
 
 func prepareReload(flags *flag.FlagSet) action {
@@ -66,8 +67,13 @@ func prepareReload(flags *flag.FlagSet) action {
 
 // reload is "kurir reload".
 func (c *clerk) reload(ctx context.Context) int {
-	if err := c.client.Reload(ctx); err != nil {
+	needRestart, err := c.client.Reload(ctx)
+	if err != nil {
 		return c.fail(err)
+	}
+	if len(needRestart) > 0 {
+		fmt.Fprintf(c.stdout, "Kurir goes on with the configuration as it is now, but for what needs a restart: %s.\n", strings.Join(needRestart, ", "))
+		return exitOK
 	}
 	fmt.Fprintln(c.stdout, "Kurir goes on with the configuration as it is now.")
 	return exitOK

@@ -88,11 +88,12 @@ func (c *Client) Show(ctx context.Context, id spool.ID) (*Story, error) {
 	return ask[*Story](ctx, c, http.MethodGet, "queue/"+url.PathEscape(id.String()), nil)
 }
 
-// Reload has the relay read its configuration again. An error says why it goes
-// on with the old one.
-func (c *Client) Reload(ctx context.Context) error {
-	_, err := ask[Done](ctx, c, http.MethodPost, "reload", nil)
-	return err
+// Reload has the relay read its configuration again. needRestart are the keys
+// that changed and are not in use before that; an error says why the relay goes
+// on with the old configuration.
+func (c *Client) Reload(ctx context.Context) (needRestart []string, err error) {
+	done, err := ask[Reloaded](ctx, c, http.MethodPost, "reload", nil)
+	return done.NeedRestart, err
 }
 
 // Flush has everything tried now.

@@ -31,7 +31,7 @@ type Options struct {
 
 	// Reload reads the configuration again and puts it into place, or says why
 	// not; nil if that cannot be done.
-	Reload func(ctx context.Context) error
+	Reload func(ctx context.Context) (needRestart []string, err error)
 
 	Ways *Ways  // the ways in, as far as they are known; may be nil
 	Page string // the address of the status page, with its token; "" without one
@@ -42,7 +42,7 @@ type Server struct {
 	desk   *Desk
 	queue  Queue
 	log    *maillog.Log
-	reload func(ctx context.Context) error
+	reload func(ctx context.Context) ([]string, error)
 	page   string
 	http   *http.Server
 }
@@ -158,7 +158,13 @@ func (s *Server) reloaded(w http.ResponseWriter, r *http.Request) {
 		refuse(w, errors.New("this relay cannot be reloaded"))
 		return
 	}
-	answer(w, Done{}, s.reload(r.Context()))
+	needRestart, err := s.reload(r.Context())
+	answer(w, Reloaded{needRestart}, err)
+}
+
+// Reloaded is the answer to a reload.
+type Reloaded struct {
+	NeedRestart []string `json:"need_restart,omitempty"` // what is used only after one
 }
 
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
