@@ -3,7 +3,6 @@ package upstream
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -17,12 +16,11 @@ type pool struct {
 	route *route
 	slots chan struct{}
 	idle  time.Duration
-	gone  chan struct{} // closed when no more is lent
 
-	mu     sync.Mutex
-	kept   []*kept // the last one rested least
-	closed bool
-	ending sync.WaitGroup // sessions that are being left
+	mu      sync.Mutex
+	kept    []*kept        // the last one rested least
+	retired bool           // nothing is kept any more
+	ending  sync.WaitGroup // sessions that are being left
 }
 
 // kept is a session at rest, with the timer that ends it before the server does.
@@ -31,14 +29,11 @@ type kept struct {
 	timer *time.Timer
 }
 
-var errClosed = errors.New("the smart host is being closed")
-
 func newPool(o *Options, r *route) *pool {
 	return &pool{
 		o: o, route: r,
 		slots: make(chan struct{}, o.Connections),
 		idle:  cmp.Or(o.provider.Idle, defaultIdle),
-		gone:  make(chan struct{}),
 	}
 }
 
@@ -46,8 +41,6 @@ func newPool(o *Options, r *route) *pool {
 func (p *pool) get(ctx context.Context) (*session, error) {
 	select {
 	case p.slots <- struct{}{}:
-	case <-p.gone:
-		return nil, errClosed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -61,10 +54,7 @@ func (p *pool) get(ctx context.Context) (*session, error) {
 // find gives a kept session, or a new one.
 func (p *pool) find(ctx context.Context) (*session, error) {
 	for {
-		s, err := p.take()
-		if err != nil {
-			return nil, err
-		}
+		s := p.take()
 		if s == nil {
 			return p.route.connect(ctx)
 		}
@@ -79,20 +69,17 @@ func (p *pool) find(ctx context.Context) (*session, error) {
 }
 
 // take removes the session that rested least, nil if none is kept.
-func (p *pool) take() (*session, error) {
+func (p *pool) take() *session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return nil, errClosed
-	}
 	last := len(p.kept) - 1
 	if last < 0 {
-		return nil, nil
+		return nil
 	}
 	k := p.kept[last]
 	p.kept = p.kept[:last]
 	k.timer.Stop() // if it has fired already, it finds the session gone
-	return k.session, nil
+	return k.session
 }
 
 // put takes a lent session back and keeps it if it can serve again. The slot
@@ -102,7 +89,7 @@ func (p *pool) put(s *session) {
 	current := p.route.is(s.candidate)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || s.broken || s.transactions >= p.o.MessagesPerConnection || !current {
+	if p.retired || s.broken || s.transactions >= p.o.MessagesPerConnection || !current {
 		p.endLocked(s, func() { <-p.slots })
 		return
 	}
@@ -141,20 +128,23 @@ func (p *pool) endLocked(s *session, left func()) {
 	})
 }
 
-// close ends all kept sessions, lends no more, and waits for those that are
-// lent.
-func (p *pool) close() {
+// retire ends all kept sessions, and waits for those that are lent. A delivery
+// that begins meanwhile, or has more than one transaction, gets what it needs:
+// nobody else would serve it.
+func (p *pool) retire() {
 	p.mu.Lock()
-	p.closed = true
+	p.retired = true
 	for _, k := range p.kept {
 		k.timer.Stop()
 		p.endLocked(k.session, func() {})
 	}
 	p.kept = nil
 	p.mu.Unlock()
-	close(p.gone)
 	for range cap(p.slots) {
 		p.slots <- struct{}{}
+	}
+	for range cap(p.slots) {
+		<-p.slots
 	}
 	p.ending.Wait()
 }

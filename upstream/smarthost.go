@@ -182,7 +182,7 @@ func (o *Options) transcript(c explain.Candidate) *transcript {
 // kept sessions when ctx ends. It returns when all of them are gone.
 func (h *SmartHost) Run(ctx context.Context) {
 	h.route.run(ctx)
-	h.pool.close() // from here nobody connects
+	h.pool.retire()
 	h.route.leaving.Wait()
 }
 

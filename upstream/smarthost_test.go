@@ -537,3 +537,33 @@ func TestStateFile(t *testing.T) {
 		t.Errorf("state file: %s", data)
 	}
 }
+
+// Another configuration takes over in the middle of a message: what is left of
+// it still gets its transactions, and so does one that has just begun.
+func TestDeliveryOutlivesRun(t *testing.T) {
+	s := upstreamtest.Sandbox(t, sandbox.Options{})
+	h, err := upstream.New(options(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { h.Run(ctx); close(ended) }()
+	var to []envelope.Path
+	for n := range 150 { // two transactions
+		to = append(to, envelope.Path(fmt.Sprintf("u%d@example.org", n)))
+	}
+	m := message(hello, to...)
+	m.BeforeDot = func() error { cancel(); return nil }
+	if _, err := h.Deliver(t.Context(), m); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	if _, err := h.Deliver(t.Context(), message(hello, "late@example.org")); err != nil {
+		t.Error(err)
+	}
+	if n := len(s.Messages()); n != 3 {
+		t.Errorf("%d transactions, want 3", n)
+	}
+}

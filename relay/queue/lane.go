@@ -26,6 +26,7 @@ const (
 type lane struct {
 	Route
 	free    int
+	earlier int           // deliveries under way on lanes that this one has replaced
 	freed   chan struct{} // closed when a slot becomes free
 	waiting backlog
 	throttle
@@ -34,6 +35,7 @@ type lane struct {
 	hold
 	senders map[string]*hold // by domain
 	retired bool             // another configuration has replaced it
+	heir    *lane            // which serves the same provider then; nil if none does
 }
 
 // A hold is trouble that keeps mail back. It is probed by one message at a time.
@@ -65,14 +67,34 @@ func (l *lane) occupy(now time.Time) {
 	l.begins(now)
 }
 
-// hasSlot tells whether one more delivery is borne.
-func (l *lane) hasSlot() bool { return l.free > 0 && l.Slots-l.free < l.borne }
+// hasSlot tells whether one more delivery is borne. The first one is, whatever
+// is under way on earlier lanes: they may hang, and be the reason for this one.
+func (l *lane) hasSlot() bool {
+	busy := l.Slots - l.free
+	return l.free > 0 && (busy == 0 || busy+l.earlier < l.borne)
+}
 
-// release gives a slot back and tells all that wait for one.
+// release gives a slot back and tells all that wait for one, of the lanes that
+// came after this one too.
 func (l *lane) release() {
 	l.free++
+	l.tellFreed()
+	for heir := l.heir; heir != nil; heir = heir.heir {
+		heir.earlier--
+		heir.tellFreed()
+	}
+}
+
+func (l *lane) tellFreed() {
 	close(l.freed)
 	l.freed = make(chan struct{})
+}
+
+// inherit counts what is under way on an earlier lane of the same provider,
+// which bears no more connections for being configured anew.
+func (l *lane) inherit(before *lane) {
+	before.heir = l
+	l.earlier = before.earlier + before.Slots - before.free
 }
 
 // take removes the message to deliver now and occupies a slot for it: one that

@@ -2,10 +2,12 @@ package queue_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,4 +245,47 @@ func TestClockIsSet(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A provider that bears four connections bears no more of them because Kurir
+// was configured anew; each configuration may try one at once, as the old ones
+// may hang.
+func TestConfigureKeepsToTheLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, dir string) {
+		p := &slow{}
+		b := newBench(t, dir, queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 4})
+		for range 40 {
+			b.submit("app@example.com", "a@example.org")
+		}
+		for range 5 {
+			time.Sleep(time.Second)
+			b.queue.Configure(settings(queue.Spooled, queue.Route{Name: "x", Deliverer: p, Slots: 4}))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.delivered != 40 || p.most > 4+5 {
+			t.Errorf("%d of 40 delivered, %d at once", p.delivered, p.most)
+		}
+	})
+}
+
+// A slow provider takes a minute for each message.
+type slow struct {
+	mu                   sync.Mutex
+	now, most, delivered int
+}
+
+func (c *slow) Deliver(context.Context, *envelope.Message) (*explain.Receipt, error) {
+	c.mu.Lock()
+	c.now++
+	c.most = max(c.most, c.now)
+	c.mu.Unlock()
+	time.Sleep(time.Minute)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now--
+	c.delivered++
+	return &explain.Receipt{}, nil
 }

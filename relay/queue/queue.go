@@ -177,6 +177,7 @@ func (q *Queue) Configure(s Settings) {
 		l := newLane(r)
 		if i := slices.IndexFunc(before, func(old *lane) bool { return old.Name == l.Name }); i >= 0 {
 			l.remember(&before[i].throttle)
+			l.inherit(before[i])
 		}
 		q.lanes = append(q.lanes, l)
 	}
@@ -346,9 +347,10 @@ func (q *Queue) work(l *lane, i *item) {
 	}
 }
 
-// nudgeFor makes Run look again if the lane will have something for it.
+// nudgeFor makes Run look again if the lane, or one that has replaced it, will
+// have something for it.
 func (q *Queue) nudgeFor(l *lane) {
-	if _, later := l.nextTime(); later {
+	if _, later := l.nextTime(); later || l.retired {
 		q.nudge()
 	}
 }
