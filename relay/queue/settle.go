@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"kurir/relay/dsn"
@@ -212,7 +213,7 @@ func (q *Queue) moveFailed(a *account) error {
 	st := *a.stored
 	st.Envelope.To = recipients(failed)
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(failed, now, q.set().Language))
+	st.Attempts = spool.Remember(st.Attempts, attempts(failed, now, q.set().Language))
 	to, told := q.chooseNotified(dsn.Failed, st.Envelope, failedOnes(failed))
 	for _, r := range told {
 		st.Unnotified = append(st.Unnotified, r.To)
@@ -249,7 +250,7 @@ func (q *Queue) moveKept(l *lane, i *item, a *account) error {
 	now := time.Now()
 	st := *a.stored
 	st.Tried++
-	st.Attempts = remember(st.Attempts, attempts(o.kept, now, q.set().Language))
+	st.Attempts = spool.Remember(st.Attempts, attempts(o.kept, now, q.set().Language))
 	st.Envelope.To = recipients(o.kept)
 	st.Due = now.Add(q.pause(l, o, i.attempts+1))
 	if !a.told {
@@ -318,6 +319,14 @@ func sameWords(a, b *explain.Failure) bool {
 	return a.Reply == nil || a.Reply.String() == b.Reply.String()
 }
 
+// keptReply is how much of a reply is recorded, in octets: some servers tell
+// stories, and each recipient may have one.
+const keptReply = 4096
+
+func clip(reply string) string {
+	return strings.ToValidUTF8(reply[:min(len(reply), keptReply)], "")
+}
+
 // attempts are the records of an attempt, one for each way in which it failed.
 func attempts(refusals []refusal, now time.Time, language explain.Language) []spool.Attempt {
 	var records []spool.Attempt
@@ -329,7 +338,7 @@ func attempts(refusals []refusal, now time.Time, language explain.Language) []sp
 			Cause: string(f.Cause), Explanation: e.Text(), Fix: e.Fix,
 		}
 		if f.Reply != nil {
-			a.Code, a.Enhanced, a.Reply = f.Reply.Code, f.Reply.Enhanced.String(), f.Reply.String()
+			a.Code, a.Enhanced, a.Reply = f.Reply.Code, f.Reply.Enhanced.String(), clip(f.Reply.String())
 		}
 		for _, r := range group {
 			a.Recipients = append(a.Recipients, r.To)
@@ -337,18 +346,6 @@ func attempts(refusals []refusal, now time.Time, language explain.Language) []sp
 		records = append(records, a)
 	}
 	return records
-}
-
-// keptAttempts bounds the record of a message that is tried for days: the
-// first attempts tell how it began, the last how it stands.
-const keptAttempts = 50
-
-func remember(before, now []spool.Attempt) []spool.Attempt {
-	all := append(slices.Clone(before), now...)
-	if surplus := len(all) - keptAttempts; surplus > 0 {
-		all = slices.Delete(all, keptAttempts/2, keptAttempts/2+surplus)
-	}
-	return all
 }
 
 func mailOf(st *spool.Stored) maillog.Mail {

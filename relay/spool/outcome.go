@@ -285,16 +285,17 @@ func merge(a, b *Stored) Stored {
 		}
 	}
 	m.Tried = max(a.Tried, b.Tried)
-	m.Attempts = slices.Clone(a.Attempts)
+	attempts := slices.Clone(a.Attempts)
 	for _, t := range b.Attempts {
 		same := func(have Attempt) bool {
 			return have.Time.Equal(t.Time) && have.Cause == t.Cause && slices.Equal(have.Recipients, t.Recipients)
 		}
-		if !slices.ContainsFunc(m.Attempts, same) {
-			m.Attempts = append(m.Attempts, t)
+		if !slices.ContainsFunc(attempts, same) {
+			attempts = append(attempts, t)
 		}
 	}
-	slices.SortStableFunc(m.Attempts, func(x, y Attempt) int { return x.Time.Compare(y.Time) })
+	slices.SortStableFunc(attempts, func(x, y Attempt) int { return x.Time.Compare(y.Time) })
+	m.Attempts = Remember(attempts, nil)
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,19 @@ type Attempt struct {
 	Reply       string          `json:"reply,omitempty"` // the server's words, verbatim
 	Explanation string          `json:"explanation,omitempty"`
 	Fix         string          `json:"fix,omitempty"`
+}
+
+// keptAttempts bounds the record of a message that is tried for days.
+const keptAttempts = 50
+
+// Remember adds attempts to those before. Of many, the first tell how it began
+// and the last how it stands; the others are forgotten.
+func Remember(before, now []Attempt) []Attempt {
+	all := append(slices.Clone(before), now...)
+	if surplus := len(all) - keptAttempts; surplus > 0 {
+		all = slices.Delete(all, keptAttempts/2, keptAttempts/2+surplus)
+	}
+	return all
 }
 
 // maxMeta bounds a json file: what is larger was not written by us.
