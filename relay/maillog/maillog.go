@@ -11,7 +11,8 @@
 //
 // Read Log first, then mail.go (events of a message) and route.go (events of
 // a smart host and of the relay itself). notice.go passes on the few events
-// that a person should be called for, meter.go has them counted.
+// that a person should be called for, meter.go has them counted. tame.go keeps
+// screens from obeying what was said.
 package maillog
 
 import (
@@ -102,13 +103,17 @@ type keeper struct {
 func (k keeper) Write(line []byte) (int, error) { return k.WriteLevel(zerolog.NoLevel, line) }
 
 func (k keeper) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	safe := escaped(line)
 	if isHistory(line) {
-		_, _ = k.history.Write(line) // it never fails
+		_, _ = k.history.Write(safe) // it never fails
 	}
 	if level < zerolog.Level(k.level.Load()) {
 		return len(line), nil
 	}
-	return k.out.WriteLevel(level, line)
+	if _, err := k.out.WriteLevel(level, safe); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // A journal gives each line its priority, so that journalctl -p finds it.
@@ -155,7 +160,7 @@ func isTerminal(w io.Writer) bool {
 // there, and without what a server would have the terminal do.
 func console(w io.Writer) io.Writer {
 	return zerolog.ConsoleWriter{
-		Out: w, TimeFormat: time.TimeOnly,
+		Out: tame{w}, TimeFormat: time.TimeOnly,
 		NoColor: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(w),
 		FormatMessage: func(text any) string {
 			said, _ := text.(string)

@@ -220,9 +220,26 @@ func TestNoEscapeCodes(t *testing.T) {
 	l := maillog.New(&out, maillog.Options{Level: "debug", Format: "console"})
 	l.RouteHeld("x\x1b[2J", failed(explain.AuthRejected), time.Now(), 3)
 	l.Transcript(1, "\x1b[2J", failed("").Candidate, false, "220 \x1b]0;title\x07\u009b2J")
+	trick := mail
+	trick.From, trick.MessageID, trick.To = "\u009b2Ja\u202e@b", "<\u2028>", []envelope.Recipient{{To: "\u009b2Ja\u202e@b"}}
+	l.Failed(trick, failed(explain.RecipientUnknown))
 	for _, c := range out.String() {
-		if c < ' ' && c != '\n' || c >= 0x7f && c < 0xa0 {
+		if c < ' ' && c != '\n' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u202e' {
 			t.Fatalf("%q", out.String())
+		}
+	}
+}
+
+// A line of JSON says them in a way that no screen obeys.
+func TestEscapedControls(t *testing.T) {
+	var out, kept bytes.Buffer
+	trick := mail
+	trick.From = "\u009b2Ja\u202eü\u2028@b"
+	maillog.New(&out, maillog.Options{Level: "info", Format: "json"}).Keeping(&kept).Accepted(trick)
+	for _, line := range []string{out.String(), kept.String()} {
+		var told struct{ From string }
+		if err := json.Unmarshal([]byte(line), &told); err != nil || told.From != string(trick.From) || strings.ContainsAny(line, "\u009b\u202e\u2028") || !strings.Contains(line, "ü") {
+			t.Errorf("%v: %q", err, line)
 		}
 	}
 }
