@@ -40,6 +40,9 @@ func (r *Relay) runDoor() (stop func()) {
 		Queue: r.queue, Spool: r.spool, SpoolDir: r.o.Config.Spool.Dir, Version: r.o.Version,
 		Language: explain.Language(r.o.Config.Log.Language), Log: r.o.Log, Reload: r.o.Reload, Ends: r.ends, Ways: &r.ways, Page: r.Page(),
 	}
+	if r.history != nil {
+		o.FlushHistory = r.history.Flush
+	}
 	stopPage := r.runPage(control.NewDesk(o))
 	if r.door == nil {
 		return stopPage

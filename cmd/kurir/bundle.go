@@ -48,6 +48,7 @@ func writeBundle(path string, std streams) int {
 	if err == nil {
 		b.client = control.NewClient(b.config.ControlSockets())
 		b.state(ctx)
+		_ = b.client.FlushHistory(ctx) // without a relay, all is written
 		b.past()
 	}
 	if _, err := io.WriteString(std.out, m.cover(text.String())); err != nil {

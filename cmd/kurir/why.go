@@ -51,6 +51,7 @@ type tale struct {
 
 // why tells a story; only who wants it verbose is shown transcripts.
 func (c *clerk) why(ctx context.Context, text string, verbose bool) int {
+	_ = c.client.FlushHistory(ctx) // without a relay, all is written
 	reader := history.NewReader(relay.HistoryDir(c.config))
 	last, err := lastOf(reader, text)
 	if err != nil {

@@ -96,6 +96,12 @@ func (c *Client) Reload(ctx context.Context) (needRestart []string, err error) {
 	return done.NeedRestart, err
 }
 
+// FlushHistory has what happened just now written to the history.
+func (c *Client) FlushHistory(ctx context.Context) error {
+	_, err := ask[Done](ctx, c, http.MethodPost, "history/flush", nil)
+	return err
+}
+
 // Flush has everything tried now.
 func (c *Client) Flush(ctx context.Context) (Done, error) {
 	return ask[Done](ctx, c, http.MethodPost, "queue/flush", nil)

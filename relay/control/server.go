@@ -33,6 +33,8 @@ type Options struct {
 	// not; nil if that cannot be done.
 	Reload func(ctx context.Context) (needRestart []string, err error)
 
+	FlushHistory func() // has what happened just now written; nil without a history
+
 	Ways *Ways  // the ways in, as far as they are known; may be nil
 	Page string // the address of the status page, with its token; "" without one
 }
@@ -43,6 +45,7 @@ type Server struct {
 	queue  Queue
 	log    *maillog.Log
 	reload func(ctx context.Context) ([]string, error)
+	write  func()
 	page   string
 	http   *http.Server
 }
@@ -58,11 +61,12 @@ type uidKey struct{}
 
 // NewServer makes a server; Serve runs it.
 func NewServer(o Options) *Server {
-	s := &Server{queue: o.Queue, log: o.Log, reload: o.Reload, desk: NewDesk(o), page: o.Page}
+	s := &Server{queue: o.Queue, log: o.Log, reload: o.Reload, write: o.FlushHistory, desk: NewDesk(o), page: o.Page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/queue/{id}", s.show)
 	mux.HandleFunc("POST /v1/reload", s.reloaded)
+	mux.HandleFunc("POST /v1/history/flush", s.written)
 	mux.HandleFunc("POST /v1/queue/list", s.list)
 	mux.HandleFunc("POST /v1/queue/flush", s.flush)
 	mux.HandleFunc("POST /v1/queue/retry", s.act(func(Choice) operation { return s.queue.Retry }, s.log.QueueRetry))
@@ -165,6 +169,14 @@ func (s *Server) reloaded(w http.ResponseWriter, r *http.Request) {
 // Reloaded is the answer to a reload.
 type Reloaded struct {
 	NeedRestart []string `json:"need_restart,omitempty"` // what is used only after one
+}
+
+// written answers when history has what happened until now.
+func (s *Server) written(w http.ResponseWriter, _ *http.Request) {
+	if s.write != nil {
+		s.write()
+	}
+	answer(w, Done{}, nil)
 }
 
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {

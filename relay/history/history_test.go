@@ -336,3 +336,22 @@ func TestHoursAfterTrouble(t *testing.T) {
 		t.Errorf("%+v, %v; want 1 sent", hours, err)
 	}
 }
+
+// What has just happened is there for who asks for it, and nobody waits for a
+// writer that has ended.
+func TestFlush(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, history.Options{Dir: dir})
+	for n := range 3 {
+		fmt.Fprintf(w, "{\"time\":\"2026-01-02T15:04:05.000Z\",\"event\":\"message.accepted\",\"id\":\"%d\"}\n", n)
+		w.Flush()
+		got, err := history.NewReader(dir).Recent(10)
+		if err != nil || len(got) != n+1 {
+			t.Fatalf("%d records, want %d: %v", len(got), n+1, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.Flush()
+}

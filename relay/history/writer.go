@@ -69,10 +69,11 @@ const (
 
 // A Writer appends lines. It runs until Close.
 type Writer struct {
-	o    Options
-	wake chan struct{}
-	stop chan struct{}
-	done chan struct{}
+	o     Options
+	wake  chan struct{}
+	asked chan chan struct{} // by Flush, which is answered by closing
+	stop  chan struct{}
+	done  chan struct{}
 
 	mu    sync.Mutex
 	waits []byte
@@ -94,7 +95,7 @@ func Open(o Options) (*Writer, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	w := &Writer{o: o, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	w := &Writer{o: o, wake: make(chan struct{}, 1), asked: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{})}
 	go w.run()
 	return w, nil
 }
@@ -119,6 +120,16 @@ func (w *Writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// Flush writes what waits, and returns when whoever reads finds it.
+func (w *Writer) Flush() {
+	written := make(chan struct{})
+	select {
+	case w.asked <- written:
+		<-written
+	case <-w.done:
+	}
+}
+
 // Close writes what waits and ends the Writer.
 func (w *Writer) Close() error {
 	close(w.stop)
@@ -134,6 +145,10 @@ func (w *Writer) run() {
 		select {
 		case <-tick.C:
 		case <-w.wake:
+		case written := <-w.asked:
+			w.flush(time.Now())
+			close(written)
+			continue
 		case <-w.stop:
 			w.flush(time.Now())
 			if w.file != nil {
