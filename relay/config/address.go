@@ -202,6 +202,10 @@ func allowProblem(entry string) (problem, better string) {
 	}
 	prefix, err := netip.ParsePrefix(entry)
 	if err != nil {
+		bare := strings.NewReplacer("[", "", "]", "").Replace(entry) // as Postfix writes IPv6
+		if _, err := netip.ParsePrefix(bare); err == nil && bare != entry {
+			return "has brackets", bare
+		}
 		if meant := nearest(entry, []string{"loopback", "private", "subnet"}); meant != "" {
 			return "is not known", meant
 		}

@@ -50,6 +50,11 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 		f.Problem, f.Instead = "this line is not UTF-8 text", "save the file as UTF-8"
 		return f
 	}
+	if strings.TrimSpace(line) == "[["+upstreamSection+"]]" {
+		f.Key, f.Problem = upstreamSection, "stands in single brackets above, for one provider, and in double ones here, for several"
+		f.Instead = "write [[upstream]] in both places"
+		return f
+	}
 	if sectionLine.MatchString(line) {
 		f.Problem, f.Instead = "this section line is not whole", "write the name between brackets and nothing behind: [upstream]"
 		return f

@@ -45,9 +45,9 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.PID == 0 {
-		return fmt.Sprintf("spool %s is in use by another process", e.Dir)
+		return fmt.Sprintf("spool %s is in use by another process: stop that Kurir, or set another state_dir", e.Dir)
 	}
-	return fmt.Sprintf("spool %s is in use by process %d", e.Dir, e.PID)
+	return fmt.Sprintf("spool %s is in use by process %d: stop that Kurir, or set another state_dir", e.Dir, e.PID)
 }
 
 // A VersionError says that the spool was written by a version that this one
