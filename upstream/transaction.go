@@ -328,12 +328,11 @@ func (t *transaction) pipelinedData() (*explain.Receipt, error) {
 	t.at(explain.StageData)
 	r, lost := t.answer(timeouts.data)
 	switch {
-	case err != nil && lost == nil && r.Code == 354 && t.accepted > 0:
-		// MAIL was refused, and yet it has recipients: a dot would send them
-		// an empty message.
-		t.broken = true
-		return nil, err
 	case err != nil && lost == nil && r.Code == 354:
+		if t.accepted > 0 { // MAIL was refused, and yet somebody would get it
+			t.broken = true
+			return nil, err
+		}
 		// DATA was taken although there is nobody to send to (RFC 2920,
 		// section 3.1): an empty message goes to nobody.
 		t.wire.send(".")

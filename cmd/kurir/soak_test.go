@@ -60,7 +60,8 @@ func BenchmarkSoak(b *testing.B) {
 		begin := h.burden(b)
 		third := begin
 		began := time.Now()
-		for n, tick := 0, time.NewTicker(every); time.Since(began) < length; n++ {
+		tick := time.NewTicker(every)
+		for n := 0; time.Since(began) < length; n++ {
 			// A trouble lasts a twelfth of the time, and as long nothing is wrong.
 			phase := int(12 * time.Since(began) / length)
 			behaviour := sandbox.Behaviour{}
@@ -92,7 +93,7 @@ func BenchmarkSoak(b *testing.B) {
 		}
 		end := h.burden(b)
 		for patience := time.Now().Add(1 * time.Minute); (end.goroutines > begin.goroutines || end.descriptors > begin.descriptors || end.waiting > 0) && time.Now().Before(patience); {
-			time.Sleep(time.Second) // kept connections are let go of
+			<-tick.C // kept connections are let go of
 			end = h.burden(b)
 		}
 		if end.goroutines > begin.goroutines || end.descriptors > begin.descriptors || end.waiting > 0 {

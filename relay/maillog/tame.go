@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"kurir/upstream/envelope"
 )
 
-// obeyed tells whether terminals or readers of a log obey a character that JSON
-// leaves as it is: controls beyond ASCII, ends of lines, directions of writing.
-func obeyed(r rune) bool {
-	return r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
-}
+// obeyed tells whether a screen would obey a character that is none of ours:
+// JSON has escaped those of ASCII already, and a console is coloured with them.
+func obeyed(r rune) bool { return r >= utf8.RuneSelf && envelope.Obeyed(r) }
 
 // escaped is a line of JSON that says the same without such characters.
 func escaped(line []byte) []byte {

@@ -13,20 +13,11 @@ import (
 // A message whose recipients fail one after the other, each with a story of the
 // server's, stays one that can be read.
 func TestFailedAgainAndAgain(t *testing.T) {
-	s, _, err := spool.Open(spool.Options{Dir: t.TempDir()})
+	s, _ := openIn(t, t.TempDir())
+	st, err := s.Load(commit(t, s, text(100)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	d, err := s.Draft(envelope.Envelope{From: "a@example.com", To: []envelope.Recipient{{To: "b@example.org"}}}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	st := d.Stored()
-	d.Close()
 	for round := range 40 {
 		failed := *st
 		failed.Attempts = nil

@@ -43,7 +43,7 @@ func ParsePath(s string) (Path, error) {
 	}
 	for _, r := range s {
 		switch {
-		case unicode.IsControl(r), r == '\u2028', r == '\u2029', unicode.Is(unicode.Bidi_Control, r): // a reader's screen would obey them
+		case Obeyed(r):
 			return "", fmt.Errorf("address %q: %w", s, errControl)
 		case r == '<', r == '>': // lawful in quotes, and misread by too many
 			return "", fmt.Errorf("address %q: %w", s, errBracket)
@@ -62,6 +62,12 @@ func ParsePath(s string) (Path, error) {
 		return "", fmt.Errorf("address %q: %w", s, err)
 	}
 	return Path(local + "@" + domain), nil
+}
+
+// Obeyed tells whether a terminal or a reader's screen obeys a character
+// instead of showing it: controls, ends of lines, directions of writing.
+func Obeyed(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 // canonicalLocal takes a local part, quoted or bare, and gives it back as a
