@@ -28,9 +28,18 @@ var mailServers = []struct{ process, program, unit string }{
 // systemd is how relay.ListenError names the service manager.
 const systemd = "systemd (process 1)"
 
+// A tenant is who has an address that Kurir wants.
+type tenant int
+
+const (
+	nobody   tenant = iota // or a stranger
+	itself                 // a Kurir that is running
+	systemds               // systemd, for a Kurir that it starts
+)
+
 // taken says who has an address, and what to do about it. What the system
 // hides, the greeting of an SMTP server may tell.
-func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (f finding, ours bool) {
+func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (finding, tenant) {
 	_, port, _ := net.SplitHostPort(e.Addr)
 	say := func(result mark, name string, pairs ...string) finding {
 		pairs = append(pairs, "addr", e.Addr, "port", port, "holder", e.Holder)
@@ -39,31 +48,31 @@ func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (f findin
 	process, _, _ := strings.Cut(e.Holder, " (")
 	switch {
 	case e.Holder == systemd:
-		return say(fine, "listen.systemd"), true
+		return say(fine, "listen.systemd"), systemds
 	case process == "kurir":
-		return say(fine, "listen.kurir"), true
+		return say(fine, "listen.kurir"), itself
 	case e.Holder != "":
 		for _, s := range mailServers {
 			if process == s.process {
-				return say(wrong, "listen.service", "program", s.program, "unit", s.unit), false
+				return say(wrong, "listen.service", "program", s.program, "unit", s.unit), nobody
 			}
 		}
-		return say(wrong, "listen.program"), false
+		return say(wrong, "listen.program"), nobody
 	}
 	greeting, kurir := greetingOf(ctx, e.Addr)
 	if kurir {
-		return say(fine, "listen.answers"), true
+		return say(fine, "listen.answers"), itself
 	}
 	for _, s := range mailServers {
 		if strings.Contains(greeting, s.program) {
 			e.Holder = greeting
-			return say(wrong, "listen.service", "program", s.program, "unit", s.unit), false
+			return say(wrong, "listen.service", "program", s.program, "unit", s.unit), nobody
 		}
 	}
 	if greeting != "" {
-		return say(wrong, "listen.server", "greeting", greeting), false
+		return say(wrong, "listen.server", "greeting", greeting), nobody
 	}
-	return say(doubt, "listen.unknown"), false
+	return say(doubt, "listen.unknown"), nobody
 }
 
 // What it takes to ask who listens.

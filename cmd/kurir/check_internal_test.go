@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,11 +81,11 @@ func TestTaken(t *testing.T) {
 		holder string
 		says   sandbox.Behaviour
 		result mark
-		ours   bool
+		who    tenant
 		want   string
 	}{
-		{holder: "systemd (process 1)", result: fine, ours: true, want: "kurir.socket"},
-		{holder: "kurir (process 12)", result: fine, ours: true, want: "Kurir is running"},
+		{holder: "systemd (process 1)", result: fine, who: systemds, want: "kurir.socket"},
+		{holder: "kurir (process 12)", result: fine, who: itself, want: "Kurir is running"},
 		{holder: "master (process 12)", result: wrong, want: "taken by Postfix (seen as \"master (process 12)\"): stop it with \"systemctl disable --now postfix\""},
 		{holder: "docker-proxy (process 12)", result: wrong, want: "docker-proxy (process 12): stop that program"},
 		{says: greeting("220 mx.example.org ESMTP Postfix (Debian)"), result: wrong, want: "disable --now postfix"},
@@ -99,9 +100,9 @@ func TestTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := &relay.ListenError{Addr: addr, Holder: c.holder, Err: syscall.EADDRINUSE}
-		f, ours := taken(t.Context(), e, checkWords(explain.English))
-		if f.Result != c.result || ours != c.ours || !strings.Contains(f.Text, c.want) {
-			t.Errorf("%s: %+v, ours %v", c.holder, f, ours)
+		f, who := taken(t.Context(), e, checkWords(explain.English))
+		if f.Result != c.result || who != c.who || !strings.Contains(f.Text, c.want) {
+			t.Errorf("%s: %+v, tenant %v", c.holder, f, who)
 		}
 	}
 }
@@ -124,8 +125,21 @@ func TestTakenByKurir(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	e := &relay.ListenError{Addr: r.Addrs()[0].String(), Err: syscall.EADDRINUSE}
-	if f, ours := taken(t.Context(), e, checkWords(explain.English)); f.Result != fine || !ours {
-		t.Errorf("%+v, ours %v", f, ours)
+	words := checkWords(explain.English)
+	if f, who := taken(t.Context(), e, words); f.Result != fine || who != itself {
+		t.Errorf("%+v, tenant %v", f, who)
+	}
+	system := fstest.MapFS{}
+	if f := spoolDir(&c, itself, system, words); f.Result != fine {
+		t.Errorf("the spool of what runs: %+v", f)
+	}
+	if f := spoolDir(&c, nobody, system, words); f.Result != doubt || !strings.Contains(f.Text, strconv.Itoa(os.Getpid())) {
+		t.Errorf("a spool in use, with nobody at the port: %+v", f)
+	}
+	other := c
+	other.Spool.Dir = t.TempDir()
+	if f := spoolDir(&other, itself, system, words); f.Result != doubt {
+		t.Errorf("a Kurir at the port that has another spool: %+v", f)
 	}
 	stop()
 	if err := <-ended; err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,25 +42,25 @@ func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, 
 			found = append(found, finding{"config", doubt, warning.String()})
 		}
 	}
-	running := false
+	var who tenant
 	for _, addr := range c.Listen.SMTP {
-		f, ours := listenOn(ctx, addr, w)
-		found, running = append(found, f), running || ours
+		f, t := listenOn(ctx, addr, w)
+		found, who = append(found, f), max(who, t)
 	}
 	system := os.DirFS("/")
 	if provider, end := relay.PasswordEnds(c); !end.IsZero() {
 		found = append(found, finding{"upstream.password", doubt, w.Say("login.ends", "provider", provider, "date", end.Format(time.DateOnly))})
 	}
-	return append(found, outside(c.Listen, system, w), spoolDir(c, running, system, w), clock(reports, w))
+	return append(found, outside(c.Listen, system, w), spoolDir(c, who, system, w), clock(reports, w))
 }
 
 // listenOn looks whether Kurir can listen there, or does already.
-func listenOn(ctx context.Context, addr string, w explain.Words) (f finding, ours bool) {
-	f = finding{What: "listen.smtp", Result: wrong}
+func listenOn(ctx context.Context, addr string, w explain.Words) (finding, tenant) {
+	f := finding{What: "listen.smtp", Result: wrong}
 	err := relay.TryListen(addr)
 	if err == nil {
 		f.Result, f.Text = fine, w.Say("listen.free", "addr", addr)
-		return f, false
+		return f, nobody
 	}
 	failed := &relay.ListenError{Addr: addr, Err: err}
 	errors.As(err, &failed)
@@ -76,7 +77,7 @@ func listenOn(ctx context.Context, addr string, w explain.Words) (f finding, our
 	if f.Result == wrong && strings.HasPrefix(addr, "[") {
 		f.Result = doubt // without IPv6, Kurir goes on with the other addresses
 	}
-	return f, false
+	return f, nobody
 }
 
 // outside says what the listener looks like from other machines.
@@ -148,10 +149,19 @@ func inContainer(system fs.FS) bool {
 }
 
 // spoolDir looks whether mail could be kept, for how long, and who could do it.
-func spoolDir(c *config.Config, running bool, system fs.FS, w explain.Words) finding {
+// who has the addresses tells whose the spool should be.
+func spoolDir(c *config.Config, who tenant, system fs.FS, w explain.Words) finding {
 	dir, direct := c.Spool.Dir, c.Delivery.Mode == "direct"
 	say := func(result mark, name string, pairs ...string) finding {
 		return finding{"spool.dir", result, w.Say(name, append(pairs, "dir", dir)...)}
+	}
+	var locked *spool.LockedError
+	used := spool.InUse(dir)
+	switch held := errors.As(used, &locked); {
+	case held && who == nobody:
+		return say(doubt, "spool.elsewhere", "pid", strconv.Itoa(locked.PID))
+	case used == nil && who == itself && !direct:
+		return say(doubt, "spool.another")
 	}
 	ephemeral, err := spool.Probe(dir)
 	_, noSystemd := fs.Stat(system, "run/systemd/system") // sd_booted(3)
@@ -162,7 +172,7 @@ func spoolDir(c *config.Config, running bool, system fs.FS, w explain.Words) fin
 		return say(fine, "spool.root")
 	case err == nil:
 		return say(fine, "spool.fine")
-	case running && errors.Is(err, os.ErrPermission):
+	case who != nobody && errors.Is(err, os.ErrPermission):
 		return say(fine, "spool.running")
 	case direct && (errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS)):
 		return say(fine, "spool.direct", "temp", os.TempDir())

@@ -95,11 +95,8 @@ func (osDisk) lock(path string) (io.Closer, error) {
 	}
 	err = hold(f)
 	if errors.Is(err, errHeld) {
-		var b [20]byte
-		n, _ := f.ReadAt(b[:], 0)
-		f.Close()
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-		return nil, &LockedError{PID: pid}
+		defer f.Close()
+		return nil, &LockedError{PID: holder(f)}
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -112,6 +109,14 @@ func (osDisk) lock(path string) (io.Closer, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// holder is the number of the process that holds a lock, 0 if it is not known.
+func holder(lock *os.File) int {
+	var b [20]byte
+	n, _ := lock.ReadAt(b[:], 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return pid
 }
 
 func (f *osFile) truncate(size int64) error { return f.Truncate(size) }

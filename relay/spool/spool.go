@@ -151,6 +151,8 @@ func Open(o Options) (*Spool, Recovery, error) {
 	return open(o, osDisk{}, defaultTuning())
 }
 
+func lockFile(dir string) string { return filepath.Join(dir, "LOCK") }
+
 func open(o Options, d disk, t tuning) (*Spool, Recovery, error) {
 	start := time.Now()
 	s := &Spool{dir: newDirs(o.Dir), disk: d, tune: t, index: make(map[ID]*entry)}
@@ -158,7 +160,7 @@ func open(o Options, d disk, t tuning) (*Spool, Recovery, error) {
 	if err := d.mkdir(o.Dir); err != nil {
 		return nil, Recovery{}, wrap("make the directory", err)
 	}
-	lock, err := d.lock(filepath.Join(o.Dir, "LOCK"))
+	lock, err := d.lock(lockFile(o.Dir))
 	if err != nil {
 		var locked *LockedError
 		if errors.As(err, &locked) {

@@ -264,7 +264,16 @@ func TestOneProcess(t *testing.T) {
 	if !errors.As(err, &locked) || locked.PID != os.Getpid() || locked.Dir != dir {
 		t.Fatalf("second Open: %v", err)
 	}
+	locked = nil
+	if err := spool.InUse(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() || locked.Dir != dir {
+		t.Errorf("in use: %v", err)
+	}
 	s.Close()
+	for _, free := range []string{dir, filepath.Join(dir, "none")} {
+		if err := spool.InUse(free); err != nil {
+			t.Errorf("%s is not in use: %v", free, err)
+		}
+	}
 	openIn(t, dir)
 }
 
