@@ -148,8 +148,12 @@ func leaveOut(set, usual map[string]any) {
 			leaveOut(value, inner)
 			return len(value) == 0
 		case []map[string]any:
+			var inner map[string]any
+			if tables, _ := usual[name].([]map[string]any); len(tables) > 0 {
+				inner = tables[0]
+			}
 			for _, table := range value {
-				leaveOut(table, nil)
+				leaveOut(table, inner)
 			}
 			return len(value) == 0
 		}
@@ -160,16 +164,17 @@ func leaveOut(set, usual map[string]any) {
 // state tells how the relay is doing, and what waits or has failed and why.
 func (b *bundle) state(ctx context.Context) {
 	b.heading("State")
-	if status, err := b.askStatus(ctx); err != nil {
+	status, list, done, err := b.look(ctx)
+	if err != nil {
 		fmt.Fprintln(b.stdout, err)
-	} else {
-		status.HTTP = "" // it holds the token
-		b.printStatus(status)
+		return
 	}
+	defer done()
+	status.HTTP = "" // it holds the token
+	b.printStatus(status)
 	for _, failed := range []bool{false, true} {
 		causes := make(map[string]int)
-		list := b.client.List(ctx, control.Filter{Failed: failed})
-		for m, err := range list {
+		for m, err := range list(control.Filter{Failed: failed}) {
 			if err != nil {
 				fmt.Fprintln(b.stdout, err)
 				break

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"os/signal"
 	"syscall"
@@ -69,6 +70,24 @@ func (c *clerk) onFiles(why error) (desk *control.Desk, close func(), err error)
 	}
 	fmt.Fprintf(c.stderr, "Kurir is not running; this is from the files in %s\n", c.config.Spool.Dir)
 	return control.OnFiles(view, c.config.Spool.Dir), view.Close, nil
+}
+
+// look is how a relay is doing and what lists its messages: from the files, if
+// none runs. Without an error, done is called when both were read.
+func (c *clerk) look(ctx context.Context) (status control.Status, list func(control.Filter) iter.Seq2[control.Message, error], done func(), err error) {
+	status, err = c.client.Status(ctx)
+	if err == nil {
+		return status, func(f control.Filter) iter.Seq2[control.Message, error] { return c.client.List(ctx, f) }, func() {}, nil
+	}
+	desk, done, err := c.onFiles(err)
+	if err != nil {
+		return status, nil, nil, err
+	}
+	if status, err = desk.Status(); err != nil {
+		done()
+		return status, nil, nil, err
+	}
+	return status, desk.List, done, nil
 }
 
 // fail says what went wrong, with the exit code for it.

@@ -121,19 +121,12 @@ func parseIDs(words []string) ([]spool.ID, error) {
 }
 
 func (c *clerk) list(ctx context.Context, l listing) int {
-	status, err := c.client.Status(ctx)
-	messages := c.client.List(ctx, l.filter)
+	status, list, done, err := c.look(ctx)
 	if err != nil {
-		desk, done, err := c.onFiles(err)
-		if err != nil {
-			return c.fail(err)
-		}
-		defer done()
-		if status, err = desk.Status(); err != nil {
-			return c.fail(err)
-		}
-		messages = desk.List(l.filter)
+		return c.fail(err)
 	}
+	defer done()
+	messages := list(l.filter)
 	if c.asJSON {
 		return c.listJSON(messages, l.limit)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -17,10 +16,11 @@ func prepareStatus(flags *flag.FlagSet) action {
 // status is "kurir status". Its exit code is that of a health check: exitOK only
 // while a relay runs and answers.
 func (c *clerk) status(ctx context.Context) int {
-	status, err := c.askStatus(ctx)
+	status, _, done, err := c.look(ctx)
 	if err != nil {
 		return c.fail(err)
 	}
+	done()
 	code := exitOK
 	if !status.Running {
 		code = exitUnavailable
@@ -30,20 +30,6 @@ func (c *clerk) status(ctx context.Context) int {
 	}
 	c.printStatus(status)
 	return code
-}
-
-// askStatus asks the relay, or the files if none runs.
-func (c *clerk) askStatus(ctx context.Context) (control.Status, error) {
-	status, err := c.client.Status(ctx)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return status, err
-	}
-	desk, done, err := c.onFiles(err)
-	if err != nil {
-		return status, err
-	}
-	defer done()
-	return desk.Status()
 }
 
 func (c *clerk) printStatus(status control.Status) {

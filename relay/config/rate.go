@@ -37,6 +37,9 @@ func (r Rate) String() string {
 	return ""
 }
 
+// MarshalText returns what UnmarshalText takes.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // UnmarshalText parses a rate.
 func (r *Rate) UnmarshalText(text []byte) error {
 	v, err := parseRate(string(text))
