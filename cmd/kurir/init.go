@@ -85,7 +85,7 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files := newConfigFiles(o)
+	files := newConfigFiles(o, f)
 	if err := files.ready(); err != nil {
 		return err
 	}
@@ -106,14 +106,16 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 	} else {
 		fmt.Fprintln(ask.out, "User name:", f.Username)
 	}
-	fmt.Fprintln(ask.out, "Password:", wantedPassword(f)+".")
-	otherwise := "give it later"
-	if exists(files.password) {
-		otherwise = "keep the one that " + files.password + " has"
-	}
-	password, err := ask.password(otherwise)
-	if err != nil {
-		return err
+	password := ""
+	if files.password != "" {
+		fmt.Fprintln(ask.out, "Password:", wantedPassword(f)+".")
+		otherwise := "give it later"
+		if exists(files.password) {
+			otherwise = "keep the one that " + files.password + " has"
+		}
+		if password, err = ask.password(otherwise); err != nil {
+			return err
+		}
 	}
 	if err := files.write(configText(f, filepath.Base(files.password)), password); err != nil {
 		return err
@@ -211,15 +213,16 @@ func notes(f discover.Finding) (list []string) {
 	if f.Foreign {
 		list = append(list, f.Host+" is outside of "+f.Domain+", and what led there can be forged: use it only if you know it as your provider.")
 	}
-	if f.Provider != nil && tokensOnly(f.Provider) {
-		list = append(list, f.Provider.Title+" takes no passwords: write [upstream.oauth2] instead of one, and see config.example.toml.")
+	if tokensOnly(f.Provider) {
+		list = append(list, f.Provider.Title+" takes no passwords: an application has to be registered, as docs/microsoft365.md tells.")
 	}
 	return list
 }
 
-// tokensOnly tells whether a provider takes nothing but OAuth2 tokens.
+// tokensOnly tells whether a provider, nil if it is not known, takes nothing but
+// OAuth2 tokens.
 func tokensOnly(p *provider.Provider) bool {
-	return len(p.Auth) > 0 && !slices.ContainsFunc(p.Auth, func(mechanism string) bool {
+	return p != nil && len(p.Auth) > 0 && !slices.ContainsFunc(p.Auth, func(mechanism string) bool {
 		return mechanism != "XOAUTH2" && mechanism != "OAUTHBEARER"
 	})
 }

@@ -16,7 +16,7 @@ import (
 // and loads them.
 func written(t *testing.T, f discover.Finding) *config.Config {
 	t.Helper()
-	files := newConfigFiles(&initOptions{output: filepath.Join(t.TempDir(), "kurir.toml")})
+	files := newConfigFiles(&initOptions{output: filepath.Join(t.TempDir(), "kurir.toml")}, f)
 	if err := files.write(configText(f, filepath.Base(files.password)), "hunter2"); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +53,9 @@ func TestWrittenConfigLoads(t *testing.T) {
 			Host: "out.own.example", Username: `a"\b#\u0041'@own.example`},
 	}
 	for _, p := range provider.All() {
+		if tokensOnly(p) { // its file waits for an application to be registered
+			continue
+		}
 		f, err := discover.FromProvider(p.Name, "me@own.example")
 		if err != nil {
 			t.Fatal(err)

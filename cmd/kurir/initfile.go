@@ -43,6 +43,13 @@ func configText(f discover.Finding, passwordFile string) string {
 	} else {
 		fmt.Fprint(&b, "# Write it here, and remove the # in front of username.\n#username = \"you@example.com\"\n")
 	}
+	if tokensOnly(f.Provider) {
+		fmt.Fprint(&b, "\n# Instead of a password. Write the IDs of the application that you registered\n"+
+			"# (docs/microsoft365.md), and remove the # in front of them. The tenant of an\n"+
+			"# account that is no company's is \"consumers\".\n"+
+			"[upstream.oauth2]\nflow = \"refresh_token\"\n#tenant = \"consumers\"\n#client_id = \"\"\n")
+		return b.String()
+	}
 	fmt.Fprintf(&b, "\n# A file, beside this one, with nothing in it but the password. Wanted:\n# %s.\npassword_file = %s\n",
 		wantedPassword(f), tomlString(passwordFile))
 	return b.String()
@@ -69,12 +76,17 @@ func tomlString(s string) string {
 
 // configFiles are the paths of a configuration and of its password.
 type configFiles struct {
-	config, password string
-	force            bool // replace what is there
+	config   string
+	password string // "" if the provider takes none
+	force    bool   // replace what is there
 }
 
-func newConfigFiles(o *initOptions) configFiles {
-	return configFiles{o.output, strings.TrimSuffix(o.output, ".toml") + ".password", o.force}
+func newConfigFiles(o *initOptions, f discover.Finding) configFiles {
+	c := configFiles{config: o.output, force: o.force}
+	if !tokensOnly(f.Provider) {
+		c.password = strings.TrimSuffix(o.output, ".toml") + ".password"
+	}
+	return c
 }
 
 // An existsError is a file that nobody has allowed to replace.
@@ -100,6 +112,9 @@ func (c configFiles) free(path string) error {
 // ready tells whether the files could be written now.
 func (c configFiles) ready() error {
 	for _, path := range []string{c.config, c.password} {
+		if path == "" {
+			continue
+		}
 		if err := c.free(path); err != nil {
 			return err
 		}
@@ -161,7 +176,11 @@ func (c configFiles) writeOne(path, text string) error {
 
 // report says what was written, what is left to do, and what comes next.
 func (c configFiles) report(stdout io.Writer, f discover.Finding, hasPassword bool) {
+	next := "kurir check"
 	switch {
+	case c.password == "":
+		next = "kurir login"
+		fmt.Fprintf(stdout, "\nWritten: %s. Only you can read it.\n", c.config)
 	case hasPassword:
 		fmt.Fprintf(stdout, "\nWritten: %s, and the password in %s. Only you can read them.\n", c.config, c.password)
 	case exists(c.password):
@@ -176,10 +195,13 @@ func (c configFiles) report(stdout io.Writer, f discover.Finding, hasPassword bo
 	if f.Username == "" {
 		missing = append(missing, "username")
 	}
-	if len(missing) > 0 {
-		fmt.Fprintf(stdout, "\nStill to be written in %s: %s.\n", c.config, strings.Join(missing, " and "))
+	if c.password == "" {
+		missing = append(missing, "tenant", "client_id")
 	}
-	fmt.Fprintf(stdout, "\nNext: kurir check --config %s\n", shellWord(c.config))
+	if len(missing) > 0 {
+		fmt.Fprintf(stdout, "\nStill to be written in %s: %s.\n", c.config, strings.Join(missing, ", "))
+	}
+	fmt.Fprintf(stdout, "\nNext: %s --config %s\n", next, shellWord(c.config))
 }
 
 // shellWord quotes a path where a shell would not take it for one word.
