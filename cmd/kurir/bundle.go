@@ -85,7 +85,7 @@ func (b *bundle) configuration(path string) (*mask, error) {
 	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
 		fmt.Fprintln(b.stdout, err)
 		// Who may not read the password can still ask the relay.
-		if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); err != nil {
+		if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); b.config == nil {
 			return newMask(nil), err
 		}
 	}

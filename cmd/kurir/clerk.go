@@ -42,8 +42,11 @@ func asking(flags *flag.FlagSet, name string, take func(words []string) error, d
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
 		var err error
-		if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); err != nil {
+		if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); c.config == nil {
 			return complain(std.err, exitConfig, err)
+		}
+		if err != nil {
+			fmt.Fprintln(c.stderr, `the configuration has mistakes, which "kurir check" shows; the Kurir that runs is asked all the same`)
 		}
 		c.client = control.NewClient(c.config.ControlSockets())
 		return do(c, ctx)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 
 	"kurir/relay"
+	"kurir/relay/control"
 	"kurir/relay/maillog"
 )
 
@@ -68,8 +70,11 @@ func prepareReload(flags *flag.FlagSet) action {
 // reload is "kurir reload".
 func (c *clerk) reload(ctx context.Context) int {
 	needRestart, err := c.client.Reload(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
 		return c.fail(err)
+	case err != nil:
+		return c.fail(fmt.Errorf("%w\nKurir goes on with the configuration that it has", err))
 	}
 	if len(needRestart) > 0 {
 		fmt.Fprintf(c.stdout, "Kurir goes on with the configuration as it is now, but for what needs a restart: %s.\n", strings.Join(needRestart, ", "))

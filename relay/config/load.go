@@ -36,7 +36,8 @@ type Options struct {
 	Sandbox bool
 
 	// Asking is for a program that only asks a running relay, by a user who may
-	// not have the password: logins are not looked at.
+	// not have the password: logins are not looked at. Faults that leave no
+	// doubt where that relay is found come with the rest of the configuration.
 	Asking bool
 
 	// system replaces what is outside a test's reach.
@@ -78,6 +79,9 @@ func Load(o Options) (*Config, error) {
 	}
 	if len(l.faults) > 0 {
 		l.faults.sort()
+		if l.opts.Asking && !l.unreadable && !slices.ContainsFunc(l.faults, Fault.hides) {
+			return &l.cfg, l.faults
+		}
 		return nil, l.faults
 	}
 	return &l.cfg, nil

@@ -390,6 +390,18 @@ func TestPasswordBeside(t *testing.T) {
 	if _, err := config.Load(config.Options{Path: path, Asking: true}); err != nil {
 		t.Error(err)
 	}
+	for text, found := range map[string]bool{
+		minimal + "prot = 1\n[listen]\nsmtp = 1\n[delivery]\nmode = \"\"\n": true,
+		"stat_dir = \"/x\"\n" + minimal:                                     false,
+		minimal + "[spol]\ndir = \"/x\"\n":                                  false,
+		minimal + "[control]\nhttp = \"no\"\n":                              false,
+		minimal + "[log]\nlevel = ":                                         false,
+	} {
+		faulty := write(t, filepath.Join(dir, "faulty.toml"), text)
+		if c, err := config.Load(config.Options{Path: faulty, Asking: true}); err == nil || (c != nil) != found {
+			t.Errorf("%s\n%v, %v", text, c, err)
+		}
+	}
 	home := []string{"HOME=" + filepath.Join(dir, "home")}
 	if _, err := os.Stat("/proc/self"); err == nil { // where root cannot write either
 		if c, err := config.Load(config.Options{Path: path, Environ: home, Asking: true}.OnMachine(path, "/proc", false)); err != nil || c.StateDir != "/proc" {
