@@ -138,6 +138,20 @@ func (l *loader) checkHostname(k key, name string) {
 	}
 }
 
+// wholeAddress is the address that a port alone means, or an address with a
+// space before its port; "" if text is neither.
+func wholeAddress(text string) string {
+	host, port, spaced := strings.Cut(text, " ")
+	if !spaced {
+		host, port = "127.0.0.1", text
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if n, e := strconv.ParseUint(port, 10, 16); err == nil && e == nil {
+		return netip.AddrPortFrom(ip, uint16(n)).String()
+	}
+	return ""
+}
+
 // listenProblem judges one address to listen on.
 func listenProblem(address string) (problem, better string) {
 	if rest, found := strings.CutPrefix(address, "smtp://"); found {
@@ -145,8 +159,11 @@ func listenProblem(address string) (problem, better string) {
 			return `begins with "smtp://"`, cmp.Or(b, rest)
 		}
 	}
-	if _, err := strconv.Atoi(address); err == nil {
-		return "is a port without an address", "127.0.0.1:" + address
+	if whole := wholeAddress(address); whole != "" {
+		if strings.Contains(address, " ") {
+			return "has a space before the port", whole
+		}
+		return "is a port without an address", whole
 	}
 	if ip, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil {
 		return "has no port", net.JoinHostPort(ip.String(), "25")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -103,7 +104,35 @@ func (l *loader) assignmentBeside(other, k key, value any) string {
 func textFor(k key, value any) any {
 	switch value.(type) {
 	case int64, float64:
-		return fmt.Sprint(value)
+		return meant(k, fmt.Sprint(value))
 	}
 	return example(k)
+}
+
+// listFor is what should be written for a value that is to be a list.
+func listFor(k key, value any) any {
+	switch value := value.(type) {
+	case string:
+		list := splitList(value)
+		if k.name == "allow" { // no element has a space in it
+			list = strings.Fields(strings.Join(list, " "))
+		}
+		for i := range list {
+			list[i] = meant(k, list[i])
+		}
+		return list
+	case int64:
+		if text := fmt.Sprint(value); meant(k, text) != text {
+			return []string{meant(k, text)}
+		}
+	}
+	return example(k)
+}
+
+// meant is the value that text wants to be, or text itself.
+func meant(k key, text string) string {
+	if k.section == "listen" && k.name == "smtp" || k.section == "control" && k.name == "http" {
+		return cmp.Or(wholeAddress(text), text)
+	}
+	return text
 }

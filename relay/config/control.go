@@ -24,6 +24,10 @@ func (l *loader) checkHTTP(k key, address string) {
 	if address == "" {
 		return
 	}
+	if whole := wholeAddress(address); whole != "" {
+		l.fault(k, quote(address)+" is not an address and a port", l.write(k, whole))
+		return
+	}
 	host, port, err := net.SplitHostPort(address)
 	if n, e := strconv.Atoi(port); err != nil || e != nil || n < 0 || n > 65535 {
 		l.fault(k, quote(address)+" is not an address and a port", l.write(k, example(k))+`, or "" for no status page`)

@@ -248,8 +248,8 @@ func (l *loader) assign(k key, value any) {
 		assignParsed(l, k, target, value, parseRate)
 	case *[]string:
 		list, ok := value.([]any)
-		if text, isText := value.(string); isText {
-			l.fault(k, "is one text, not a list", l.write(k, splitList(text)))
+		if _, isText := value.(string); isText {
+			l.fault(k, "is one text, not a list", l.write(k, listFor(k, value)))
 			return
 		}
 		texts := make([]string, 0, len(list))
@@ -262,7 +262,7 @@ func (l *loader) assign(k key, value any) {
 			texts = append(texts, text)
 		}
 		if !ok {
-			l.fault(k, "is "+kind(value)+", not a list", l.write(k, example(k)))
+			l.fault(k, "is "+kind(value)+", not a list", l.write(k, listFor(k, value)))
 			return
 		}
 		*target = texts

@@ -50,6 +50,9 @@ type system struct {
 	superuser bool
 }
 
+// maxSyntaxFaults is how many lines that are not TOML are told of.
+const maxSyntaxFaults = 20
+
 // maxFile limits the configuration and the files it reads values from.
 const maxFile = 256 << 10
 
@@ -219,13 +222,23 @@ func (l *loader) readFile(path string) {
 		l.faults = append(l.faults, Fault{File: path, Line: line, Problem: "this is nested too deeply", Instead: "no setting has more than a section and a key"})
 		return
 	}
-	var root map[string]any
-	if _, err := toml.Decode(src, &root); err != nil {
+	// A line that is not TOML is left out and the rest read again, so that all
+	// that is wrong is told at once.
+	for range maxSyntaxFaults {
+		var root map[string]any
+		_, err := toml.Decode(src, &root)
+		if err == nil {
+			l.decode(root)
+			return
+		}
 		l.unreadable = true
-		l.faults = append(l.faults, l.syntaxFault(src, err))
-		return
+		fault := l.syntaxFault(src, err)
+		l.faults = append(l.faults, fault)
+		var ok bool
+		if src, ok = withoutLine(src, fault); !ok {
+			return
+		}
 	}
-	l.decode(root)
 }
 
 // readSmall reads a file of at most maxFile bytes. A problem is to be read

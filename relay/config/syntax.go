@@ -89,6 +89,22 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 	return f
 }
 
+// withoutLine empties the line of a fault, if it has a key and a value that
+// ends there: without its first line, the others of a value are no TOML either.
+func withoutLine(src string, f Fault) (rest string, ok bool) {
+	lines := strings.Split(src, "\n")
+	if f.Key == "" || f.Line < 1 || f.Line > len(lines) {
+		return "", false
+	}
+	match := keyLine.FindStringSubmatch(lines[f.Line-1])
+	if match == nil || strings.HasPrefix(match[3], "[") || strings.HasPrefix(match[3], "{") ||
+		strings.HasPrefix(match[3], `"""`) || strings.HasPrefix(match[3], "'''") {
+		return "", false
+	}
+	lines[f.Line-1] = ""
+	return strings.Join(lines, "\n"), true
+}
+
 func (l *loader) isKey(k key) bool { return slices.Contains(l.keys[k.section], k.name) }
 
 // valueSyntax says what is wrong with what stands behind the = of a key.
