@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"kurir/upstream/spelling"
 )
 
 // A command is one row of the table from which the program, its help, its
@@ -113,16 +115,38 @@ func run(args []string, std streams) int {
 		}
 	}
 	group := groupOf(all, args[0])
+	meant := nearest(all, args)
 	switch {
+	case strings.HasPrefix(args[0], "-"):
+		fmt.Fprintf(std.err, "kurir: the command comes first, and %s behind it: kurir COMMAND %[1]s; kurir help shows them\n", args[0])
+		return exitUsage
+	case len(group) > 0 && len(args) > 1 && isHelp(args[1]):
+		fmt.Fprint(std.out, groupHelp(group))
+		return exitOK
+	case meant != "":
+		fmt.Fprintf(std.err, "kurir: there is no such command; did you mean kurir %s? kurir help shows all\n", meant)
+		return exitUsage
 	case len(group) == 0:
 		fmt.Fprintf(std.err, "kurir: there is no command %q\n\n%s", args[0], overview(all))
 		return exitUsage
-	case len(args) > 1 && isHelp(args[1]):
-		fmt.Fprint(std.out, groupHelp(group))
-		return exitOK
 	}
 	fmt.Fprintf(std.err, "kurir %s: say what to do\n\n%s", args[0], groupHelp(group))
 	return exitUsage
+}
+
+// nearest is the command that was mistyped, "" if that is not clear.
+func nearest(all []command, args []string) (name string) {
+	least := 3 // so many slips make another word
+	for _, c := range all {
+		words := strings.Count(c.name, " ") + 1
+		if len(args) < words {
+			continue
+		}
+		if n := spelling.Slips(strings.Join(args[:words], " "), c.name); n < least && 2*n < len(c.name) {
+			name, least = c.name, n
+		}
+	}
+	return name
 }
 
 // behind gives the arguments behind the words of a name, if they begin with it.
@@ -170,9 +194,19 @@ func (c command) run(args []string, std streams) int {
 		fmt.Fprintf(std.err, "kurir %s: %v\n\n%s", c.name, err, c.help())
 		return exitUsage
 	case c.operands == "" && len(words) > 0:
-		return std.misuse(c.name, fmt.Sprintf("%q is too much; it takes flags only", words[0]))
+		return std.misuse(c.name, fmt.Sprintf("%q is too much; %s", words[0], instead(flags, words[0])))
 	}
 	return do(words, std)
+}
+
+// instead is how a word should be given to a command that takes flags only.
+func instead(flags *flag.FlagSet, word string) string {
+	for name, its := range map[string]bool{"email": strings.Contains(word, "@"), "config": strings.HasSuffix(word, ".toml")} {
+		if its && flags.Lookup(name) != nil {
+			return "write --" + name + " before it"
+		}
+	}
+	return "it takes flags only"
 }
 
 // parseAnywhere parses flags that may also stand behind the words, and returns
