@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 
 	"cmd/kurir": {
 		"relay", "relay/config", "relay/control", "relay/drop", "relay/history", "relay/maillog", "relay/sendmail", "relay/spool",
-		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/redact", "upstream/sandbox", "upstream/token",
+		"upstream", "upstream/check", "upstream/discover", "upstream/envelope", "upstream/explain", "upstream/paste", "upstream/provider", "upstream/redact", "upstream/sandbox", "upstream/spelling", "upstream/token",
 	},
 }
 

@@ -33,9 +33,9 @@ func (e *ListenError) Error() string {
 	_, port, _ := net.SplitHostPort(address)
 	switch {
 	case e.Taken() && e.Holder != "":
-		return fmt.Sprintf("listen.smtp: %s is taken by %s: stop that program, or let Kurir listen on another port", e.Addr, e.Holder)
+		return fmt.Sprintf("listen.smtp: %s is taken by %s: stop that program, or set listen.smtp (or KURIR_LISTEN_SMTP) to another port", e.Addr, e.Holder)
 	case e.Taken():
-		return fmt.Sprintf("listen.smtp: %s is taken by another program (ss -ltnp 'sport = :%s' shows which): stop it, or let Kurir listen on another port", e.Addr, port)
+		return fmt.Sprintf("listen.smtp: %s is taken by another program (ss -ltnp 'sport = :%s' shows which): stop it, or set listen.smtp (or KURIR_LISTEN_SMTP) to another port", e.Addr, port)
 	case strings.HasPrefix(e.Addr, "unix:"):
 		return fmt.Sprintf("listen.smtp: %s: %v: its directory must exist, and this user must be able to write it", e.Addr, e.Err)
 	case errors.Is(e.Err, syscall.EACCES), errors.Is(e.Err, syscall.EPERM):

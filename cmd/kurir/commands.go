@@ -136,15 +136,14 @@ func run(args []string, std streams) int {
 
 // nearest is the command that was mistyped, "" if that is not clear.
 func nearest(all []command, args []string) (name string) {
-	least := 3 // so many slips make another word
-	for _, c := range all {
-		words := strings.Count(c.name, " ") + 1
-		if len(args) < words {
-			continue
+	for words := 1; words <= min(2, len(args)) && name == ""; words++ {
+		var names []string
+		for _, c := range all {
+			if len(strings.Fields(c.name)) == words {
+				names = append(names, c.name)
+			}
 		}
-		if n := spelling.Slips(strings.Join(args[:words], " "), c.name); n < least && 2*n < len(c.name) {
-			name, least = c.name, n
-		}
+		name = spelling.Nearest(strings.Join(args[:words], " "), names)
 	}
 	return name
 }

@@ -55,7 +55,7 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 			_ = os.RemoveAll(made)
 		}
 	} else {
-		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], o.Maildir, r.Page()))
+		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], c.StateDir, o.Maildir, r.Page()))
 		code = serveUntil(ctx, r, stderr)
 	}
 	stop()
@@ -89,7 +89,7 @@ func claimSpool(dir string) error {
 }
 
 // sandboxHint says what to do in a sandbox.
-func sandboxHint(smtp net.Addr, maildir, page string) string {
+func sandboxHint(smtp net.Addr, stateDir, maildir, page string) string {
 	if page != "" {
 		page = "See what happens at " + page + "\n"
 	}
@@ -102,7 +102,11 @@ Send it something, in another terminal:
 Mail arrives in %[2]s/new
 %[3]sTo see a failure explained, send to an address that names it, such as
 recipient.unknown@example.com, message.spam@example.com or limit.quota@example.com.
+What became of it is told by
+
+  KURIR_STATE_DIR=%[4]s kurir why recipient.unknown@example.com
+
 Ctrl-C ends it; the mail stays there.
 
-`, smtp, maildir, page)
+`, smtp, maildir, page, shellWord(stateDir))
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"kurir/upstream/spelling"
 )
 
 // checkHost judges the name or IP address of a provider's server.
@@ -223,7 +225,7 @@ func allowProblem(entry string) (problem, better string) {
 		if _, err := netip.ParsePrefix(bare); err == nil && bare != entry {
 			return "has brackets", bare
 		}
-		if meant := nearest(entry, []string{"loopback", "private", "subnet"}); meant != "" {
+		if meant := spelling.Nearest(entry, []string{"loopback", "private", "subnet"}); meant != "" {
 			return "is not known", meant
 		}
 		return "is not a network", ""

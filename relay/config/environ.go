@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"kurir/upstream/spelling"
 )
 
 const envPrefix = "KURIR_"
@@ -65,7 +67,7 @@ func (l *loader) unknownVariable(variable string, known map[string]key) {
 	name := strings.ToLower(strings.TrimPrefix(variable, envPrefix))
 	if section, ok := l.home(name); ok {
 		instead = "write " + key{section: section, name: name}.env()
-	} else if meant := nearest(variable, names); meant != "" {
+	} else if meant := spelling.Nearest(variable, names); meant != "" {
 		instead = "write " + meant
 	}
 	l.faults = append(l.faults, Fault{File: shown(variable), Problem: "is not a variable that Kurir knows", Instead: instead})

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"kurir/upstream/spelling"
 )
 
 // A Fault is one thing wrong with the configuration, and what to write
@@ -125,20 +123,4 @@ func oneOf(choices []string) string {
 	}
 	last := len(quoted) - 1
 	return fmt.Sprintf("%s or %s", strings.Join(quoted[:last], ", "), quoted[last])
-}
-
-// nearest returns the choice that was probably meant by a misspelt word, or
-// "". Case and the kind of dash do not count; otherwise one letter in three may
-// differ, one always and more than three never.
-func nearest(word string, choices []string) string {
-	normal := func(s string) string {
-		return strings.ReplaceAll(strings.ToLower(s), "-", "_")
-	}
-	best, least := "", 1+min(3, max(1, len(word)/3))
-	for _, choice := range choices {
-		if d := spelling.Slips(normal(word), normal(choice)); d < least {
-			best, least = choice, d
-		}
-	}
-	return best
 }

@@ -70,6 +70,10 @@ func Load(o Options) (*Config, error) {
 	}
 	l.environment()
 	if path == "" && !o.Sandbox && !l.given(upstreamKey(0, "host")) && !l.given(upstreamKey(0, "provider")) {
+		if l.opts.Asking && len(l.faults) == 0 && (l.given(key{name: "state_dir"}) || l.given(key{section: "control", name: "socket"})) {
+			l.places()
+			return &l.cfg, nil // which relay is meant, the environment says
+		}
 		missing := &MissingError{Looked: looked}
 		if len(l.faults) > 0 {
 			return nil, errors.Join(missing, l.faults)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"kurir/upstream/spelling"
 )
 
 // otherNames are what people write who come from other programs, with the
@@ -66,7 +68,7 @@ func (l *loader) unknownSection(k key) {
 	case k.section == "":
 		meant := otherNames[""][name]
 		if meant == "" {
-			meant = nearest(k.name, l.sections[1:])
+			meant = spelling.Nearest(k.name, l.sections[1:])
 		}
 		if meant == upstreamSection {
 			l.hintUpstream()
@@ -105,13 +107,13 @@ func (l *loader) unknownKey(k key) {
 		l.fault(k, "is in the wrong place", fmt.Sprintf("%s belongs in [%s]", k.name, home))
 		return
 	}
-	if meant := nearest(k.name, l.keys[k.section]); meant != "" {
+	if meant := spelling.Nearest(k.name, l.keys[k.section]); meant != "" {
 		l.hinted[key{k.section, k.index, meant}] = true
 		l.fault(k, problem, "write "+meant)
 		return
 	}
 	for _, section := range l.sections {
-		if meant := nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section && section != oauth2Section {
+		if meant := spelling.Nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section && section != oauth2Section {
 			l.fault(k, problem, fmt.Sprintf("%s in [%s] may be meant", meant, section))
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"kurir/upstream/spelling"
 )
 
 // validate judges every setting by itself, then those that must agree. What
@@ -68,7 +70,7 @@ func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[
 	better := example(k)
 	if meant := otherNames[strings.ToLower(*value)]; meant != "" {
 		better = meant
-	} else if meant := nearest(*value, from); meant != "" {
+	} else if meant := spelling.Nearest(*value, from); meant != "" {
 		better = meant
 	}
 	l.fault(k, quote(*value)+" is not "+oneOf(from), l.write(k, better))
@@ -250,7 +252,7 @@ func (l *loader) checkProvider(k key, u *Upstream) {
 		}
 	}
 	instead := "remove it, and set host"
-	if meant := nearest(u.Provider, names); meant != "" {
+	if meant := spelling.Nearest(u.Provider, names); meant != "" {
 		instead = l.write(k, meant)
 	}
 	l.fault(k, quote(u.Provider)+" is not a provider that Kurir knows", instead)

@@ -1,7 +1,10 @@
 // Package spelling tells how far apart two words are, so that what a person
-// mistyped can be told from what is another word. It is Slips alone; from how
-// many slips on a word is another one, its callers say.
+// mistyped can be told from what is another word. Slips counts; from how many
+// slips on a name is another one, its callers say, but for the words of people
+// that Nearest is about.
 package spelling
+
+import "strings"
 
 // longest is the word, in octets, that is looked at: Slips takes quadratic time.
 const longest = 64
@@ -32,4 +35,20 @@ func Slips(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
+}
+
+// Nearest returns the choice that was probably meant by a misspelt word, or "".
+// Case and the kind of dash do not count; otherwise one letter in three may
+// differ, one always and more than three never.
+func Nearest(word string, choices []string) string {
+	normal := func(s string) string {
+		return strings.ReplaceAll(strings.ToLower(s), "-", "_")
+	}
+	best, least := "", 1+min(3, max(1, len(word)/3))
+	for _, choice := range choices {
+		if n := Slips(normal(word), normal(choice)); n < least {
+			best, least = choice, n
+		}
+	}
+	return best
 }
