@@ -49,7 +49,7 @@ func FuzzLoad(f *testing.F) {
 }
 
 // FuzzLines proves that the outline of any file ends, and that it finds what
-// the parser finds at the top of a file.
+// the parser finds at the top of a file, if each line is by itself.
 func FuzzLines(f *testing.F) {
 	files, _ := filepath.Glob("testdata/bad/*.toml")
 	for _, file := range files {
@@ -66,8 +66,11 @@ func FuzzLines(f *testing.F) {
 		if _, err := toml.Decode(text, &root); err != nil {
 			return
 		}
+		if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
+			return
+		}
 		for name := range root {
-			if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == "" && lines[name] == 0 && lines[name+"[0]"] == 0 && !headed(lines, name) {
+			if name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == "" && lines[name] == 0 && lines[name+"[0]"] == 0 && !headed(lines, name) {
 				t.Errorf("%s is nowhere in %v", name, lines)
 			}
 		}

@@ -1,13 +1,14 @@
 package config
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
 
 // An outline says in which line of a TOML file a key stands, which the parser
 // tells only about errors. Paths are as in "upstream[0].host" below [[upstream]]
-// and "listen.smtp" below [listen].
+// and "listen.smtp" below [listen]; what stands in an inline table has none.
 type outline struct {
 	lines map[string]int
 	twice []duplicate // in the order of the file
@@ -25,263 +26,71 @@ type duplicate struct {
 	first, line int
 }
 
-// outlineOf scans a file. It judges nothing: where the file is not valid TOML
-// it goes on as well as it can.
+const (
+	namePattern = `(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')`
+	pathPattern = `\s*(` + namePattern + `(?:\s*\.\s*` + namePattern + `)*)\s*`
+)
+
+var (
+	names      = regexp.MustCompile(namePattern)
+	pathHead   = regexp.MustCompile(`^\s*\[(\[?)` + pathPattern + `\]`)
+	pathPair   = regexp.MustCompile(`^` + pathPattern + `=\s*("""|''')?`)
+	quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'[^']*'|#.*`)
+)
+
+// outlineOf reads a file line by line. It judges nothing: where the file is not
+// valid TOML it goes on as well as it can.
 func outlineOf(src string) outline {
-	s := &scanner{
-		src:     strings.TrimPrefix(src, "\ufeff"),
-		line:    1,
-		outline: outline{lines: map[string]int{}},
-		arrays:  map[string]int{},
-	}
-	for {
-		s.blank()
-		if s.at() == 0 {
-			return s.outline
-		}
-		start := s.pos
-		if s.at() == '[' {
-			s.header()
-		} else {
-			s.pair(s.section)
-		}
-		if s.pos == start {
-			s.next()
-		}
-	}
-}
-
-type scanner struct {
-	src     string
-	pos     int
-	line    int
-	depth   int
-	section string         // path of the last header
-	arrays  map[string]int // index of the last [[path]]
-	outline outline
-}
-
-// at returns the byte at the position, 0 at the end.
-func (s *scanner) at() byte {
-	if s.pos < len(s.src) {
-		return s.src[s.pos]
-	}
-	return 0
-}
-
-func (s *scanner) next() {
-	if s.at() == '\n' {
-		s.line++
-	}
-	if s.pos < len(s.src) {
-		s.pos++
-	}
-}
-
-// blank skips blanks, line ends and comments.
-func (s *scanner) blank() {
-	for {
-		switch s.at() {
-		case ' ', '\t', '\r', '\n':
-			s.next()
-		case '#':
-			for s.at() != '\n' && s.at() != 0 {
-				s.next()
+	o := outline{lines: map[string]int{}}
+	arrays := map[string]int{} // how often [[path]] was there
+	section, depth, open := "", 0, ""
+	line := 0
+	for text := range strings.Lines(strings.TrimPrefix(src, "\ufeff")) {
+		line++
+		if open != "" { // in a text of several lines
+			if strings.Contains(text, open) {
+				open = ""
 			}
-		default:
-			return
+			continue
 		}
-	}
-}
-
-// tooDeep notes the line, and ends the scan.
-func (s *scanner) tooDeep() {
-	if s.outline.deep == 0 {
-		s.outline.deep = s.line
-	}
-	s.pos = len(s.src)
-}
-
-func (s *scanner) inline() {
-	for s.at() == ' ' || s.at() == '\t' {
-		s.next()
-	}
-}
-
-// name reads a dotted key.
-func (s *scanner) name() []string {
-	var parts []string
-	for {
-		s.inline()
-		start := s.pos
-		switch s.at() {
-		case '"', '\'':
-			end := s.at()
-			s.next()
-			for s.at() != end && s.at() != '\n' && s.at() != 0 {
-				s.next()
+		path := ""
+		if head := pathHead.FindStringSubmatch(text); head != nil {
+			parts := names.FindAllString(head[2], -1)
+			for i, part := range parts {
+				path = join(path, strings.Trim(part, `"'`))
+				if head[1] != "" && i == len(parts)-1 {
+					arrays[path]++
+				}
+				if n := arrays[path]; n > 0 {
+					path += "[" + strconv.Itoa(n-1) + "]"
+				}
 			}
-			parts = append(parts, s.src[start+1:s.pos])
-			if s.at() == end {
-				s.next()
+			section = path
+		} else if pair := pathPair.FindStringSubmatch(text); pair != nil {
+			path = section
+			for i, part := range names.FindAllString(pair[1], -1) {
+				if i > 0 && o.lines[path] == 0 {
+					o.lines[path] = line
+				}
+				path = join(path, strings.Trim(part, `"'`))
 			}
-		default:
-			for s.at() != 0 && !strings.ContainsRune(" \t\r\n.=[]{},#\"'", rune(s.at())) {
-				s.next()
-			}
-			if s.pos == start {
-				return parts
-			}
-			parts = append(parts, s.src[start:s.pos])
-		}
-		s.inline()
-		if s.at() != '.' {
-			return parts
-		}
-		s.next()
-		if len(parts) > deepest {
-			s.tooDeep()
-			return parts
-		}
-	}
-}
-
-func (s *scanner) header() {
-	line := s.line
-	s.next()
-	array := s.at() == '['
-	if array {
-		s.next()
-	}
-	path := ""
-	parts := s.name()
-	for i, part := range parts {
-		path = join(path, part)
-		if array && i == len(parts)-1 {
-			if _, ok := s.arrays[path]; ok {
-				s.arrays[path]++
-			} else {
-				s.arrays[path] = 0
+			if end := pair[2]; end != "" && !strings.Contains(text[len(pair[0]):], end) {
+				open = end
 			}
 		}
-		if index, ok := s.arrays[path]; ok {
-			path += "[" + strconv.Itoa(index) + "]"
+		if first := o.lines[path]; first > 0 {
+			o.twice = append(o.twice, duplicate{path, first, line})
+		} else if path != "" {
+			o.lines[path] = line
 		}
-	}
-	s.record(path, line)
-	s.section = path
-	for s.at() == ']' {
-		s.next()
-	}
-}
-
-func (s *scanner) pair(prefix string) {
-	line := s.line
-	parts := s.name()
-	if len(parts) == 0 {
-		return
-	}
-	path := prefix
-	for _, part := range parts[:len(parts)-1] {
-		path = join(path, part)
-		if _, ok := s.outline.lines[path]; !ok {
-			s.outline.lines[path] = line
+		bare := quotedText.ReplaceAllString(text, "")
+		depth = max(0, depth+strings.Count(bare, "[")+strings.Count(bare, "{"))
+		if o.deep == 0 && (depth > deepest || strings.Count(path, ".") > deepest) {
+			o.deep = line
 		}
+		depth = max(0, depth-strings.Count(bare, "]")-strings.Count(bare, "}"))
 	}
-	path = join(path, parts[len(parts)-1])
-	s.record(path, line)
-	if s.at() == '=' {
-		s.next()
-		s.value(path)
-	}
-}
-
-func (s *scanner) record(path string, line int) {
-	if first, ok := s.outline.lines[path]; ok {
-		s.outline.twice = append(s.outline.twice, duplicate{path, first, line})
-		return
-	}
-	s.outline.lines[path] = line
-}
-
-// value skips a value, and looks into inline tables.
-func (s *scanner) value(path string) {
-	s.depth++
-	defer func() { s.depth-- }()
-	s.inline()
-	switch c := s.at(); {
-	case s.depth > deepest:
-		s.tooDeep()
-	case strings.HasPrefix(s.src[s.pos:], `"""`), strings.HasPrefix(s.src[s.pos:], "'''"):
-		s.long(s.src[s.pos : s.pos+3])
-	case c == '"', c == '\'':
-		s.short(c)
-	case c == '[':
-		s.next()
-		for i := 0; ; i++ {
-			s.blank()
-			start := s.pos
-			if s.at() == ']' || s.at() == 0 {
-				s.next()
-				return
-			}
-			s.value(path + "[" + strconv.Itoa(i) + "]")
-			s.separator(start)
-		}
-	case c == '{':
-		s.next()
-		for {
-			s.blank()
-			start := s.pos
-			if s.at() == '}' || s.at() == 0 {
-				s.next()
-				return
-			}
-			s.pair(path)
-			s.separator(start)
-		}
-	default:
-		for s.at() != 0 && !strings.ContainsRune(",]}#\r\n", rune(s.at())) {
-			s.next()
-		}
-	}
-}
-
-// separator skips the comma behind an element, and makes sure that something
-// was read since start.
-func (s *scanner) separator(start int) {
-	s.blank()
-	if s.at() == ',' || s.pos == start {
-		s.next()
-	}
-}
-
-func (s *scanner) short(end byte) {
-	s.next()
-	for s.at() != end && s.at() != '\n' && s.at() != 0 {
-		if s.at() == '\\' && end == '"' {
-			s.next()
-		}
-		s.next()
-	}
-	if s.at() == end {
-		s.next()
-	}
-}
-
-func (s *scanner) long(end string) {
-	for range end {
-		s.next()
-	}
-	for s.at() != 0 && !strings.HasPrefix(s.src[s.pos:], end) {
-		if s.at() == '\\' && end == `"""` {
-			s.next()
-		}
-		s.next()
-	}
-	for s.at() == end[0] { // up to two quotes may stand before the closing three
-		s.next()
-	}
+	return o
 }
 
 func join(prefix, name string) string {

@@ -156,9 +156,6 @@ func (l *loader) fault(k key, problem, instead string) {
 	at, ok := l.origins[k]
 	if !ok && l.file != "" {
 		at = origin{file: l.file, line: l.line(k)}
-		if at.line == 0 {
-			at.line = l.line(key{section: k.section, index: k.index})
-		}
 	}
 	f := Fault{File: at.file, Line: at.line, Key: shown(k.String()), Problem: problem, Instead: instead}
 	if at.variable != "" {
@@ -174,10 +171,10 @@ func (l *loader) warn(k key, file, text string) {
 	}
 }
 
-// line is where the file has the key, or the head of the section if the key
-// has no name; 0 if nowhere.
+// line is where the file has the key, else where its section begins; 0 if
+// nowhere.
 func (l *loader) line(k key) int {
-	for _, path := range k.paths() {
+	for _, path := range append(k.paths(), key{section: k.section, index: k.index}.paths()...) {
 		if line := l.outline.lines[strings.TrimSuffix(path, ".")]; line > 0 {
 			return line
 		}

@@ -158,15 +158,13 @@ func (l *loader) valueSyntax(k key, value string) (problem, instead string) {
 }
 
 func quotedSyntax(k key, value string) (problem, instead string) {
-	inside := &scanner{src: value}
-	inside.short(value[0])
-	text := value[:inside.pos]
+	text := quotedText.FindString(value)
 	switch {
-	case len(text) < 2 || text[len(text)-1] != value[0]:
+	case !strings.HasPrefix(value, text) || text == "":
 		return "has a quote that is not closed", "put the same quote at both ends"
 	case value[0] == '"' && strings.Contains(text, `\`):
 		return "has a backslash, which is special between double quotes", "write " + k.name + " = '…'"
-	case strings.TrimSpace(value[inside.pos:]) != "":
+	case strings.TrimSpace(value[len(text):]) != "":
 		return "has something behind the closing quote", "remove it, or write # before it if it is a comment"
 	}
 	return "has a character that must not stand there", "type the value anew"
