@@ -17,7 +17,8 @@
 //     and answer three questions apart: does the process live (/livez), does
 //     it take mail (/readyz), do the providers take ours (/upstreamz).
 //
-// Read Server (server.go) first, then guard.go (who may), status.go and
-// message.go (what is shown, by the templates in site/), act.go (what can be
-// done) and health.go. words.go has the texts of each language.
+// Read Server (server.go) first, then guard.go (who may), front.go, mails.go
+// and message.go (what is shown, each with how it looks), layout.go (what all
+// pages have), act.go (what can be done) and health.go. words.go has the texts
+// of each language.
 package page

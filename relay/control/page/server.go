@@ -3,7 +3,6 @@ package page
 import (
 	"embed"
 	"errors"
-	"html/template"
 	"io"
 	"iter"
 	"log"
@@ -49,12 +48,11 @@ type Options struct {
 
 // A Server answers browsers and probes.
 type Server struct {
-	o         Options
-	keys      keys
-	words     words
-	templates *template.Template
-	handler   http.Handler
-	http      *http.Server
+	o       Options
+	keys    keys
+	words   words
+	handler http.Handler
+	http    *http.Server
 
 	mu     sync.Mutex
 	status control.Status // of a moment ago
@@ -76,7 +74,6 @@ var site embed.FS
 // New makes a server; Serve runs it.
 func New(o Options) *Server {
 	s := &Server{o: o, keys: newKeys(o.Token), words: wordsIn(o.Language)}
-	s.templates = template.Must(template.New("").Funcs(s.words.functions()).ParseFS(site, "site/*.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.front)
 	mux.HandleFunc("GET /message/{id}", s.trusted(s.message))

@@ -2,12 +2,11 @@ package page
 
 import (
 	_ "embed"
-	"html/template"
 	"strconv"
 	"strings"
-	"time"
 
-	"kurir/upstream/envelope"
+	g "maragu.dev/gomponents"
+
 	"kurir/upstream/explain"
 )
 
@@ -23,20 +22,22 @@ type words struct{ explain.Words }
 
 func wordsIn(l explain.Language) words { return words{l.Words(english, indonesian)} }
 
-// functions are what the templates say and show with.
-func (w words) functions() template.FuncMap {
-	return template.FuncMap{
-		"say":      w.Say,
-		"text":     explain.Shown,
-		"path":     func(p envelope.Path) string { return explain.Shown(string(p)) },
-		"list":     func(all []string) string { return explain.Shown(strings.Join(all, ", ")) },
-		"moment":   func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") },
-		"datetime": func(t time.Time) string { return t.Format(time.RFC3339) },
-		"hour":     func(t time.Time) string { return t.Local().Format("15:04") },
-		"number":   strconv.Itoa,
-		"size":     w.size,
+// say is a text of ours, with what is filled in as Say has it.
+func (w words) say(name string, pairs ...string) g.Node { return g.Text(w.Say(name, pairs...)) }
+
+// text is what others said.
+func text(s string) g.Node { return g.Text(explain.Shown(s)) }
+
+// list is several of those.
+func list[S ~string](all []S) g.Node {
+	said := make([]string, len(all))
+	for i, one := range all {
+		said[i] = string(one)
 	}
+	return text(strings.Join(said, ", "))
 }
+
+func number(n int) g.Node { return g.Text(strconv.Itoa(n)) }
 
 // size is a number of octets in its largest unit.
 func (w words) size(n int64) string {
@@ -48,6 +49,6 @@ func (w words) size(n int64) string {
 	if unit == 0 || f >= 100 {
 		return strconv.FormatFloat(f, 'f', 0, 64) + " " + units[unit]
 	}
-	number := strconv.FormatFloat(f, 'f', 1, 64)
-	return strings.Replace(number, ".", w.Say("numbers.point"), 1) + " " + units[unit]
+	digits := strconv.FormatFloat(f, 'f', 1, 64)
+	return strings.Replace(digits, ".", w.Say("numbers.point"), 1) + " " + units[unit]
 }
