@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,19 +20,27 @@ func settle() {
 	if err != nil {
 		return
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
 	defer maps.Close()
+	type mapping struct{ from, to uintptr }
+	var m mapping
+	var clean []mapping
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		var from, to uintptr
-		var mode string
-		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &mode); n < 3 || !strings.HasSuffix(lines.Text(), " "+program) {
-			continue
+		switch line := lines.Text(); {
+		case strings.HasSuffix(line, " "+program):
+			var mode string
+			if n, _ := fmt.Sscanf(line, "%x-%x %s", &m.from, &m.to, &mode); n == 3 && !strings.Contains(mode, "w") {
+				clean = append(clean, m)
+			}
+		// What was written is nowhere else, be it by the loader, before it gave up the right to.
+		case strings.HasPrefix(line, "Anonymous:") && strings.Fields(line)[1] != "0":
+			clean = slices.DeleteFunc(clean, func(c mapping) bool { return c == m })
 		}
-		if !strings.Contains(mode, "w") { // what was written is nowhere else
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
-		}
+	}
+	for _, c := range clean {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, c.from, c.to-c.from, unix.MADV_DONTNEED)
 	}
 }
