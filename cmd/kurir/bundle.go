@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -82,14 +83,23 @@ func (b *bundle) about() {
 func (b *bundle) configuration(path string) (*mask, error) {
 	b.heading("Configuration: what is not the default")
 	var err error
+	var mistakes config.Faults
 	if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ()}); err != nil {
-		fmt.Fprintln(b.stdout, err)
+		told := err
 		// Who may not read the password can still ask the relay.
-		if b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true}); b.config == nil {
+		b.config, err = config.Load(config.Options{Path: path, Environ: os.Environ(), Asking: true})
+		if b.config != nil && b.config.File == "" {
+			told = errors.New("there is none; the environment says which relay is meant")
+		}
+		fmt.Fprintln(b.stdout, told)
+		if b.config == nil {
 			return newMask(nil), err
 		}
+		errors.As(err, &mistakes)
 	}
-	fmt.Fprintf(b.stdout, "# from %q\n", b.config.File)
+	if b.config.File != "" {
+		fmt.Fprintf(b.stdout, "# from %q\n", b.config.File)
+	}
 	c := *b.config
 	c.Notify.Command = firstWord(c.Notify.Command)
 	c.Upstreams = slices.Clone(c.Upstreams)
@@ -98,6 +108,9 @@ func (b *bundle) configuration(path string) (*mask, error) {
 	}
 	set, err := asTable(&c)
 	if err == nil {
+		for _, f := range mistakes {
+			withhold(set, f.Key)
+		}
 		defaults := config.Default()
 		var usual map[string]any
 		if usual, err = asTable(&defaults); err == nil {
@@ -139,6 +152,23 @@ func asTable(c *config.Config) (table map[string]any, err error) {
 	return table, err
 }
 
+// withhold takes out a value that was refused: it may be a password in the
+// wrong place.
+func withhold(set map[string]any, key string) {
+	name, rest, deeper := strings.Cut(key, ".")
+	if !deeper {
+		delete(set, name)
+	}
+	switch inner := set[name].(type) {
+	case map[string]any:
+		withhold(inner, rest)
+	case []map[string]any:
+		for _, table := range inner {
+			withhold(table, rest)
+		}
+	}
+}
+
 // leaveOut takes out what is empty, and what is as usual.
 func leaveOut(set, usual map[string]any) {
 	maps.DeleteFunc(set, func(name string, value any) bool {
@@ -155,7 +185,7 @@ func leaveOut(set, usual map[string]any) {
 			for _, table := range value {
 				leaveOut(table, inner)
 			}
-			return len(value) == 0
+			return !slices.ContainsFunc(value, func(table map[string]any) bool { return len(table) > 0 })
 		}
 		return fmt.Sprint(value) == fmt.Sprint(usual[name]) || usual == nil && slices.Contains([]string{"", "0", "[]", "false"}, fmt.Sprint(value))
 	})

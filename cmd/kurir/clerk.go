@@ -25,12 +25,34 @@ type clerk struct {
 	stdout, stderr io.Writer
 	asJSON         bool
 	config         *config.Config
+	mistakes       error // of the configuration, which leave no doubt where the relay is found
 	client         *control.Client
 }
 
-// asking prepares a command that a clerk carries out. take reads the operands
-// before anything else is looked at; its error is about how the command is used.
+// asking prepares a command that only asks.
 func asking(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
+	return clerical(flags, name, take, func(c *clerk, ctx context.Context) int {
+		if c.mistakes != nil {
+			fmt.Fprintln(c.stderr, `the configuration has mistakes, which "kurir check" shows; the Kurir that runs is asked all the same`)
+		}
+		return do(c, ctx)
+	})
+}
+
+// changing prepares a command that changes something, which only a
+// configuration without mistakes has done.
+func changing(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
+	return clerical(flags, name, take, func(c *clerk, ctx context.Context) int {
+		if c.mistakes != nil {
+			return complain(c.stderr, exitConfig, c.mistakes)
+		}
+		return do(c, ctx)
+	})
+}
+
+// clerical prepares a command that a clerk carries out. take reads the operands
+// before anything else is looked at; its error is about how the command is used.
+func clerical(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
 	c := &clerk{name: "kurir " + name}
 	path := configFlag(flags)
 	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
@@ -41,12 +63,8 @@ func asking(flags *flag.FlagSet, name string, take func(words []string) error, d
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		var err error
-		if c.config, err = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); c.config == nil {
-			return complain(std.err, exitConfig, err)
-		}
-		if err != nil {
-			fmt.Fprintln(c.stderr, `the configuration has mistakes, which "kurir check" shows; the Kurir that runs is asked all the same`)
+		if c.config, c.mistakes = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); c.config == nil {
+			return complain(std.err, exitConfig, c.mistakes)
 		}
 		c.client = control.NewClient(c.config.ControlSockets())
 		return do(c, ctx)

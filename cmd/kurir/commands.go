@@ -104,7 +104,7 @@ func run(args []string, std streams) int {
 		return exitUsage
 	}
 	switch args[0] {
-	case "--version":
+	case "--version", "-v", "-V":
 		args[0] = "version"
 	case "--help", "-h":
 		args[0] = "help"
@@ -123,6 +123,8 @@ func run(args []string, std streams) int {
 	case len(group) > 0 && len(args) > 1 && isHelp(args[1]):
 		fmt.Fprint(std.out, groupHelp(group))
 		return exitOK
+	case len(group) > 0 && len(args) > 1 && strings.HasPrefix(args[1], "-"):
+		return std.misuse(args[0], fmt.Sprintf("the command comes first, and %s behind it: kurir %s COMMAND %[1]s", args[1], args[0]))
 	case meant != "":
 		fmt.Fprintf(std.err, "kurir: there is no such command; did you mean kurir %s? kurir help shows all\n", meant)
 		return exitUsage
@@ -130,7 +132,11 @@ func run(args []string, std streams) int {
 		fmt.Fprintf(std.err, "kurir: there is no command %q\n\n%s", args[0], overview(all))
 		return exitUsage
 	}
-	fmt.Fprintf(std.err, "kurir %s: say what to do\n\n%s", args[0], groupHelp(group))
+	problem := "kurir " + args[0] + ": say what to do"
+	if len(args) > 1 {
+		problem = fmt.Sprintf("there is no kurir %s %s", args[0], args[1])
+	}
+	fmt.Fprintf(std.err, "%s\n\n%s", problem, groupHelp(group))
 	return exitUsage
 }
 

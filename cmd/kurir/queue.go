@@ -50,7 +50,7 @@ func prepareQueueShow(flags *flag.FlagSet) action {
 
 func prepareQueueRetry(flags *flag.FlagSet) action {
 	choice, take := choiceFlags(flags)
-	return asking(flags, "queue retry", take, func(c *clerk, ctx context.Context) int {
+	return changing(flags, "queue retry", take, func(c *clerk, ctx context.Context) int {
 		choice.Filter.Failed = choice.All // what waits is tried anyway, and at once with flush
 		done, err := c.client.Retry(ctx, *choice, c.progress("tried"))
 		return c.done(done, err, "tried now")
@@ -59,14 +59,14 @@ func prepareQueueRetry(flags *flag.FlagSet) action {
 
 func prepareQueueDrop(flags *flag.FlagSet) action {
 	choice, take := choiceFlags(flags)
-	return asking(flags, "queue drop", take, func(c *clerk, ctx context.Context) int {
+	return changing(flags, "queue drop", take, func(c *clerk, ctx context.Context) int {
 		done, err := c.client.Drop(ctx, *choice, c.progress("dropped"))
 		return c.done(done, err, "dropped")
 	})
 }
 
 func prepareQueueFlush(flags *flag.FlagSet) action {
-	return asking(flags, "queue flush", nothing, func(c *clerk, ctx context.Context) int {
+	return changing(flags, "queue flush", nothing, func(c *clerk, ctx context.Context) int {
 		done, err := c.client.Flush(ctx)
 		return c.done(done, err, "tried now")
 	})

@@ -144,7 +144,7 @@ func (l *loader) checkHostname(k key, name string) {
 // space before its port; "" if text is neither.
 func wholeAddress(text string) string {
 	host, port, spaced := strings.Cut(text, " ")
-	if !spaced {
+	if port = strings.TrimLeft(port, " :"); !spaced {
 		host, port = "127.0.0.1", text
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
@@ -167,13 +167,16 @@ func listenProblem(address string) (problem, better string) {
 		}
 		return "is a port without an address", whole
 	}
+	if i := strings.LastIndexByte(address, ':'); i > 0 && strings.Contains(address, "::") {
+		if ip, err := netip.ParseAddr(address[:i]); err == nil {
+			return "has no brackets around the address", net.JoinHostPort(ip.String(), address[i+1:])
+		}
+	}
 	if ip, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil {
 		return "has no port", net.JoinHostPort(ip.String(), "25")
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		// "::1:25" parses as an address above, so what is left is a name or
-		// an address that is none.
 		if strings.EqualFold(address, "localhost") {
 			return "has no port", "localhost:25"
 		}

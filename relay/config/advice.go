@@ -114,8 +114,8 @@ func listFor(k key, value any) any {
 	switch value := value.(type) {
 	case string:
 		list := splitList(value)
-		if k.name == "allow" { // no element has a space in it
-			list = strings.Fields(strings.Join(list, " "))
+		if k.name == "allow" { // no element has a space or a semicolon in it
+			list = strings.FieldsFunc(strings.Join(list, " "), func(r rune) bool { return r == ' ' || r == ';' })
 		}
 		for i := range list {
 			list[i] = meant(k, list[i])

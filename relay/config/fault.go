@@ -34,14 +34,6 @@ func (f Fault) String() string {
 	return strings.Join(parts, ": ")
 }
 
-// hides tells whether the fault leaves in doubt where a relay is found: it does
-// unless it is about a section that says nothing of that.
-func (f Fault) hides() bool {
-	section, _, _ := strings.Cut(f.Key, ".")
-	section, _, _ = strings.Cut(section, "[")
-	return !slices.Contains([]string{upstreamSection, "listen", "delivery", "rewrite", "notify", "log"}, section)
-}
-
 // Faults is the error of Load: everything that is wrong, in the order of the
 // file, then of the environment.
 type Faults []Fault

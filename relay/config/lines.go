@@ -13,6 +13,7 @@ type outline struct {
 	lines map[string]int
 	twice []duplicate // in the order of the file
 	deep  int         // the first line that is nested deeper than deepest, 0 if none
+	open  int         // the line where a text of several lines begins that does not end, 0 if none
 }
 
 // deepest is far more than settings need. The parser's memory grows with the
@@ -49,7 +50,7 @@ func outlineOf(src string) outline {
 		line++
 		if open != "" { // in a text of several lines
 			if strings.Contains(text, open) {
-				open = ""
+				open, o.open = "", 0
 			}
 			continue
 		}
@@ -75,7 +76,7 @@ func outlineOf(src string) outline {
 				path = join(path, strings.Trim(part, `"'`))
 			}
 			if end := pair[2]; end != "" && !strings.Contains(text[len(pair[0]):], end) {
-				open = end
+				open, o.open = end, line
 			}
 		}
 		if first := o.lines[path]; first > 0 {

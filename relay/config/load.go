@@ -86,7 +86,7 @@ func Load(o Options) (*Config, error) {
 	}
 	if len(l.faults) > 0 {
 		l.faults.sort()
-		if l.opts.Asking && !l.unreadable && !slices.ContainsFunc(l.faults, Fault.hides) {
+		if l.opts.Asking && !l.unreadable && !slices.ContainsFunc(l.faults, l.hides) {
 			return &l.cfg, l.faults
 		}
 		return nil, l.faults
@@ -103,7 +103,7 @@ type loader struct {
 	cfg        Config
 	file       string // as people know it
 	outline    outline
-	unreadable bool // the file is not TOML, so that what is missing is unknown
+	unreadable bool // the file is not TOML even without lines, so that what is missing is unknown
 	origins    map[key]origin
 	hinted     map[key]bool // keys that were given under another name
 	faults     Faults
@@ -162,6 +162,17 @@ func (l *loader) fault(k key, problem, instead string) {
 		f.File = at.variable
 	}
 	l.faults = append(l.faults, f)
+}
+
+// hides tells whether a fault leaves in doubt where a relay is found: it does
+// unless it is about a section that says nothing of that, and the key is none
+// that does in another one.
+func (l *loader) hides(f Fault) bool {
+	section, name, _ := strings.Cut(f.Key, ".")
+	section, _, _ = strings.Cut(section, "[")
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	places := slices.Concat(l.keys[""], []string{"spool", "control"}, l.keys["spool"], l.keys["control"])
+	return slices.Contains(places, name) || !slices.Contains([]string{upstreamSection, "listen", "delivery", "rewrite", "notify", "log"}, section)
 }
 
 func (l *loader) warn(k key, file, text string) {
@@ -225,18 +236,19 @@ func (l *loader) readFile(path string) {
 	}
 	// A line that is not TOML is left out and the rest read again, so that all
 	// that is wrong is told at once.
+	l.unreadable = true
 	for range maxSyntaxFaults {
 		var root map[string]any
 		_, err := toml.Decode(src, &root)
 		if err == nil {
+			l.unreadable = false
 			l.decode(root)
 			return
 		}
-		l.unreadable = true
 		fault := l.syntaxFault(src, err)
 		l.faults = append(l.faults, fault)
 		var ok bool
-		if src, ok = withoutLine(src, fault); !ok {
+		if src, ok = l.withoutLine(src, fault); !ok {
 			return
 		}
 	}

@@ -395,7 +395,11 @@ func TestPasswordBeside(t *testing.T) {
 		"stat_dir = \"/x\"\n" + minimal:                                     false,
 		minimal + "[spol]\ndir = \"/x\"\n":                                  false,
 		minimal + "[control]\nhttp = \"no\"\n":                              false,
-		minimal + "[log]\nlevel = ":                                         false,
+		minimal + "[log]\nlevel = ":                                         true,
+		minimal + "[log]\nlevel = [ \"a\",":                                 false,
+		minimal + "[control]\nsocket = ":                                    false,
+		minimal + "state_dir = \"/x\"\n":                                    false,
+		minimal + "[delivery]\nsocket = \"/x\"\n":                           false,
 	} {
 		faulty := write(t, filepath.Join(dir, "faulty.toml"), text)
 		if c, err := config.Load(config.Options{Path: faulty, Asking: true}); err == nil || (c != nil) != found {

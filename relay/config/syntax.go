@@ -42,6 +42,10 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 	if f.Line < 1 || f.Line > len(lines) {
 		return f
 	}
+	if from := l.outline.open; from > 0 && from <= f.Line {
+		f.Line, f.Problem, f.Instead = from, "three quotes begin a text that does not end", "write one quote at both ends, or three below the text as well"
+		return f
+	}
 	if above := max(f.Line-2, 0); openSection.MatchString(lines[above]) {
 		f.Line = above + 1 // the parser sees it only at the end of the line
 	}
@@ -67,12 +71,7 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 	if match == nil {
 		return f
 	}
-	k := key{name: match[1]}
-	for _, above := range lines[:f.Line-1] {
-		if header := sectionLine.FindStringSubmatch(above); header != nil {
-			k.section = header[1]
-		}
-	}
+	k := keyIn(lines[:f.Line-1], match[1])
 	switch match[2] {
 	case "=":
 		f.Key = k.String()
@@ -89,9 +88,24 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 	return f
 }
 
+// keyIn is the key of a name below these lines.
+func keyIn(above []string, name string) key {
+	k := key{name: name}
+	for _, line := range above {
+		if header := sectionLine.FindStringSubmatch(line); header != nil {
+			if k.section = header[1]; strings.HasPrefix(strings.TrimSpace(line), "[["+upstreamSection) {
+				k.index++
+			}
+		}
+	}
+	k.index = max(k.index-1, 0)
+	return k
+}
+
 // withoutLine empties the line of a fault, if it has a key and a value that
 // ends there: without its first line, the others of a value are no TOML either.
-func withoutLine(src string, f Fault) (rest string, ok bool) {
+// The key counts as given.
+func (l *loader) withoutLine(src string, f Fault) (rest string, ok bool) {
 	lines := strings.Split(src, "\n")
 	if f.Key == "" || f.Line < 1 || f.Line > len(lines) {
 		return "", false
@@ -101,6 +115,7 @@ func withoutLine(src string, f Fault) (rest string, ok bool) {
 		strings.HasPrefix(match[3], `"""`) || strings.HasPrefix(match[3], "'''") {
 		return "", false
 	}
+	l.origins[keyIn(lines[:f.Line-1], match[1])] = origin{file: f.File, line: f.Line}
 	lines[f.Line-1] = ""
 	return strings.Join(lines, "\n"), true
 }
@@ -113,7 +128,7 @@ func (l *loader) valueSyntax(k key, value string) (problem, instead string) {
 	show, number, list := false, false, false
 	if l.isKey(k) {
 		defaults := Default()
-		switch field(&defaults, k).(type) {
+		switch field(&defaults, key{section: k.section, name: k.name}).(type) {
 		case *int:
 			show, number = true, true
 		case *[]string:

@@ -144,7 +144,7 @@ func (l *loader) validateListen() {
 		}
 		wider = wider || !allowsLoopbackOnly(entry)
 	}
-	if open != "" && !wider {
+	if open != "" && !wider && !l.faultyAt(allow) {
 		k := smtp
 		if l.given(allow) {
 			k = allow
