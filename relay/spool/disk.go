@@ -94,6 +94,10 @@ func (osDisk) lock(path string) (io.Closer, error) {
 		return nil, err
 	}
 	err = hold(f)
+	for tries := 0; errors.Is(err, errHeld) && tries < 10; tries++ { // InUse holds it for a moment
+		time.Sleep(10 * time.Millisecond)
+		err = hold(f)
+	}
 	if errors.Is(err, errHeld) {
 		defer f.Close()
 		return nil, &LockedError{PID: holder(f)}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -275,6 +276,27 @@ func TestOneProcess(t *testing.T) {
 		}
 	}
 	openIn(t, dir)
+}
+
+// TestLookedAt: who only looks whether a spool is in use keeps no relay from
+// starting.
+func TestLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := openIn(t, dir)
+	s.Close()
+	var over atomic.Bool
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for !over.Load() {
+			_ = spool.InUse(dir)
+		}
+	})
+	for range 50 {
+		s, _ := openIn(t, dir)
+		s.Close()
+	}
+	over.Store(true)
+	looking.Wait()
 }
 
 // TestVersion: a spool of a newer format is refused and left as it is.
