@@ -90,7 +90,7 @@ because programs call it. Options of other sendmails are taken and ignored
 where they ask for nothing that is to be done here.`,
 			raw: func(args []string, std streams) int { return sendmailCommand(args, std.in, std.out, std.err) }},
 		{name: "man", operands: "[kurir|kurir.toml]", summary: "print a manual page, for man -l -", prepare: prepareMan},
-		{name: "completion", operands: "bash|zsh|fish", summary: "print the completion of a shell", prepare: prepareCompletion},
+		{name: "completion", operands: "bash|zsh|fish", summary: "print the completion of a shell", prepare: noFlags, raw: completionCommand},
 		{name: "version", summary: "print the version", prepare: prepareVersion},
 		{name: "help", operands: "[COMMAND]", summary: "say how a command is used", prepare: prepareHelp},
 	}
@@ -230,6 +230,9 @@ func parseAnywhere(flags *flag.FlagSet, args []string) ([]string, error) {
 		words, args = append(words, rest[0]), rest[1:]
 	}
 }
+
+// noFlags is for a command that has none.
+func noFlags(*flag.FlagSet) action { return nil }
 
 // configFlag declares --config.
 func configFlag(flags *flag.FlagSet) *string {
