@@ -8,11 +8,9 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
@@ -40,7 +38,7 @@ func prepareBundle(flags *flag.FlagSet) action {
 }
 
 func writeBundle(path string, std streams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := interruptible()
 	defer stop()
 	var text strings.Builder
 	b := &bundle{clerk: &clerk{name: "kurir bundle", stdout: &text, stderr: &text}}

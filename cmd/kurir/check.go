@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"kurir/relay"
 	"kurir/relay/config"
@@ -50,9 +47,8 @@ func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 		}
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := interruptible()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var result *checkup
 	w := checkWords(explain.English) // until it is known which
 	c, err := loadConfig(ctx, path, false)
@@ -68,9 +64,7 @@ func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 		return complain(stderr, exitConfig, err)
 	}
 	if asJSON {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(result)
+		err = encode(stdout, result)
 	} else {
 		err = result.print(stdout, w)
 	}

@@ -140,13 +140,13 @@ func (p *printer) list(words []string) string {
 
 // took is a time as people read it.
 func took(ms float64) string {
-	if ms >= 10_000 {
-		return strconv.FormatFloat(ms/1000, 'f', 0, 64) + " s"
+	switch {
+	case ms >= 10_000:
+		return fmt.Sprintf("%.0f s", ms/1000)
+	case ms >= 10:
+		return fmt.Sprintf("%.0f ms", ms)
 	}
-	if ms >= 10 {
-		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
-	}
-	return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	return fmt.Sprintf("%.1f ms", ms)
 }
 
 func (p *printer) size(octets int64) string {

@@ -10,8 +10,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"kurir/relay/config"
 	"kurir/relay/control"
@@ -61,7 +59,7 @@ func clerical(flags *flag.FlagSet, name string, take func(words []string) error,
 		if err := take(words); err != nil {
 			return std.misuse(name, err.Error())
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		ctx, stop := interruptible()
 		defer stop()
 		if c.config, c.mistakes = config.Load(config.Options{Path: *path, Environ: os.Environ(), Asking: true}); c.config == nil {
 			return complain(std.err, exitConfig, c.mistakes)
@@ -111,6 +109,20 @@ func (c *clerk) look(ctx context.Context) (status control.Status, list func(cont
 	return status, desk.List, done, nil
 }
 
+// story is all that is known of a message, from the files if no relay runs.
+func (c *clerk) story(ctx context.Context, id spool.ID) (*control.Story, error) {
+	story, err := c.client.Show(ctx, id)
+	if !errors.Is(err, control.ErrNotRunning) {
+		return story, err
+	}
+	desk, done, err := c.onFiles(err)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return desk.Show(id)
+}
+
 // fail says what went wrong, with the exit code for it.
 func (c *clerk) fail(err error) int {
 	code := exitFailed
@@ -122,10 +134,15 @@ func (c *clerk) fail(err error) int {
 
 // printJSON prints a value in a line.
 func (c *clerk) printJSON(v any) int {
-	e := json.NewEncoder(c.stdout)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := encode(c.stdout, v); err != nil {
 		return c.fail(err)
 	}
 	return exitOK
+}
+
+// encode writes a value as JSON in a line.
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }

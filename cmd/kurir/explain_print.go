@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -48,11 +47,9 @@ func printExplained(w io.Writer, failures []*explain.Failure, l explain.Language
 
 // encodeExplained writes the failures as one JSON object a line.
 func encodeExplained(w io.Writer, failures []*explain.Failure, l explain.Language) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
 	for _, f := range failures {
 		e := f.ExplanationIn(l)
-		if err := encoder.Encode(explained{
+		if err := encode(w, explained{
 			Cause: f.Cause, Stage: f.Stage, Verdict: f.Verdict(), Permanent: f.Permanent(), Provider: f.Provider,
 			Title: e.Title, Meaning: e.Meaning, Fix: e.Fix, Nearest: f.Fact(explain.FactNearestHost),
 		}); err != nil {

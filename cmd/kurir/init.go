@@ -1,17 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"kurir/upstream/discover"
@@ -50,24 +47,19 @@ func initConfig(o initOptions, stdin *os.File, stdout, stderr io.Writer) int {
 		address *discover.AddressError
 		unknown *discover.UnknownProviderError
 	)
+	code := exitUsage
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &unknown):
-		fmt.Fprintf(stderr, "kurir init: %v\nkurir init --provider list shows all names; for any other provider give --email ADDRESS.\n", err)
-		return exitUsage
-	case errors.Is(err, errNothingGiven):
-		fmt.Fprintf(stderr, "kurir init: %v: kurir init --email ADDRESS, or kurir init --provider NAME\n", err)
-		return exitUsage
-	case errors.As(err, &address):
-		fmt.Fprintf(stderr, "kurir init: %v\n", err)
-		return exitUsage
+		err = fmt.Errorf("%w\nkurir init --provider list shows all names; for any other provider give --email ADDRESS", err)
+	case !errors.Is(err, errNothingGiven) && !errors.As(err, &address):
+		code = exitFailed
 	}
-	fmt.Fprintf(stderr, "kurir init: %v\n", err)
-	return exitFailed
+	return complain(stderr, code, fmt.Errorf("kurir init: %w", err))
 }
 
-var errNothingGiven = errors.New("give an email address or a provider")
+var errNothingGiven = errors.New("give an email address or a provider: kurir init --email ADDRESS, or kurir init --provider NAME")
 
 // run finds the server, asks for what cannot be found, and writes the files.
 // Nobody has to type a password before it is clear that a file may be written.
@@ -126,7 +118,7 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 
 // find looks where it was told to look, until it is interrupted.
 func (o *initOptions) find() (discover.Finding, error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := interruptible()
 	defer stop()
 	if o.provider != "" {
 		return discover.FromProvider(o.provider, o.email)

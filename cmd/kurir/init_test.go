@@ -80,10 +80,10 @@ func TestWrittenConfigLoads(t *testing.T) {
 }
 
 // Whatever a person types or a file is called, it stays inside its quotes.
-func TestTOMLString(t *testing.T) {
+func TestSetting(t *testing.T) {
 	for _, text := range []string{`"`, `\`, "\n", "a\"\n[listen]\nallow = [\"0.0.0.0/0\"]\n#", "\x00\x1f\x7f", "é€😀", `\u0041`} {
 		path := filepath.Join(t.TempDir(), "kurir.toml")
-		body := "[upstream]\nhost = \"mail.own.example\"\nusername = \"me\"\npassword_command = " + tomlString(text) + "\n"
+		body := "[upstream]\nhost = \"mail.own.example\"\nusername = \"me\"\n" + setting("password_command", text)
 		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/BurntSushi/toml"
+
 	"kurir/upstream/discover"
 )
 
@@ -21,25 +23,25 @@ func configText(f discover.Finding, passwordFile string) string {
 		"# are not here have their defaults.\n\n[upstream]\n# %s.\n", headline(f))
 	switch {
 	case f.Host != "":
-		fmt.Fprintf(&b, "host = %s\n", tomlString(f.Host))
+		b.WriteString(setting("host", f.Host))
 	case len(f.Provider.Hosts) > 0:
-		fmt.Fprintf(&b, "# Put your region in place of REGION, and remove the # in front of host.\n#host = %s\n", tomlString(ownHost(f.Provider)))
+		b.WriteString("# Put your region in place of REGION, and remove the # in front of host.\n#" + setting("host", ownHost(f.Provider)))
 	default:
 		fmt.Fprint(&b, "# Write the name of your server, and remove the # in front of host.\n#host = \"mail.example.com\"\n")
 	}
 	if f.How == discover.ByGuess && f.MX != "" && f.MX != f.Host {
-		fmt.Fprintf(&b, "#host = %s # if the other one does not work\n", tomlString(f.MX))
+		b.WriteString("# If the other one does not work:\n#" + setting("host", f.MX))
 	}
 	if p := f.Provider; p != nil && len(p.Hosts) == 0 {
-		fmt.Fprintf(&b, "provider = %s\n", tomlString(p.Name)) // the host does not tell it
+		b.WriteString(setting("provider", p.Name)) // the host does not tell it
 	}
 	if f.Candidate.Port != 0 {
-		fmt.Fprintf(&b, "\n# The port is an unusual one, so that Kurir has to be told.\nport = %d\ntls = %s\n",
-			f.Candidate.Port, tomlString(string(f.Candidate.TLS)))
+		b.WriteString("\n# The port is an unusual one, so that Kurir has to be told.\n" +
+			setting("port", f.Candidate.Port) + setting("tls", string(f.Candidate.TLS)))
 	}
 	fmt.Fprintf(&b, "\n# Wanted: %s.\n", wantedUsername(f))
 	if f.Username != "" {
-		fmt.Fprintf(&b, "username = %s\n", tomlString(f.Username))
+		b.WriteString(setting("username", f.Username))
 	} else {
 		fmt.Fprint(&b, "# Write it here, and remove the # in front of username.\n#username = \"you@example.com\"\n")
 	}
@@ -50,28 +52,18 @@ func configText(f discover.Finding, passwordFile string) string {
 			"[upstream.oauth2]\nflow = \"refresh_token\"\n#tenant = \"consumers\"\n#client_id = \"\"\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\n# A file, beside this one, with nothing in it but the password. Wanted:\n# %s.\npassword_file = %s\n",
-		wantedPassword(f), tomlString(passwordFile))
+	fmt.Fprintf(&b, "\n# A file, beside this one, with nothing in it but the password. Wanted:\n# %s.\n%s",
+		wantedPassword(f), setting("password_file", passwordFile))
 	return b.String()
 }
 
-// tomlString writes a basic string (TOML 1.0), whatever is in it.
-func tomlString(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, "\\u%04X", r)
-		default:
-			b.WriteRune(r)
-		}
+// setting is a line of TOML, whatever is in the value.
+func setting(key string, value any) string {
+	line, err := toml.Marshal(map[string]any{key: value})
+	if err != nil {
+		panic(err) // of a string or a number
 	}
-	b.WriteByte('"')
-	return b.String()
+	return string(line)
 }
 
 // configFiles are the paths of a configuration and of its password.
@@ -123,9 +115,17 @@ func (c configFiles) ready() error {
 		}
 	}
 	dir := filepath.Dir(c.config)
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("nothing can be written into %s; name another file with --output: %w", dir, errors.Unwrap(err))
+	}
+	return nil
+}
+
+// writable tells whether files can be made in dir.
+func writable(dir string) error {
 	f, err := os.CreateTemp(dir, ".kurir-*")
 	if err != nil {
-		return fmt.Errorf("nothing can be written into %s; name another file with --output: %w", dir, errors.Unwrap(err))
+		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"kurir/relay"
@@ -63,9 +61,8 @@ func loginCommand(o loginOptions, path string, stdin io.Reader, stdout, stderr i
 		fmt.Fprintf(stderr, "kurir login: --provider %q is neither microsoft nor google\n", o.provider)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := interruptible()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	c, err := loadConfig(ctx, path, false)
 	if err != nil {
 		complain(stderr, exitConfig, err)
@@ -177,11 +174,7 @@ func canKeep(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	return writable(dir)
 }
 
 // signInByBrowser waits for a browser on this machine, or for what is pasted.

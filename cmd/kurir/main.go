@@ -10,8 +10,11 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 )
 
 func main() {
@@ -39,3 +42,11 @@ const (
 	exitUnavailable = 69
 	exitConfig      = 78
 )
+
+// interruptible is a context that ends with the first SIGTERM or SIGINT; the
+// second ends the program at once.
+func interruptible() (ctx context.Context, stop func()) {
+	ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}

@@ -157,15 +157,7 @@ func (c *clerk) listJSON(messages iter.Seq2[control.Message, error], limit int) 
 
 func (c *clerk) show(ctx context.Context, ids []spool.ID) int {
 	for _, id := range ids {
-		story, err := c.client.Show(ctx, id)
-		if errors.Is(err, control.ErrNotRunning) {
-			desk, done, e := c.onFiles(err)
-			if e != nil {
-				return c.fail(e)
-			}
-			story, err = desk.Show(id)
-			done()
-		}
+		story, err := c.story(ctx, id)
 		if errors.Is(err, spool.ErrNotFound) {
 			err = fmt.Errorf("%s is not in the queue: it was delivered or dropped, or never there", id)
 		}

@@ -173,27 +173,15 @@ func (c *clerk) printStory(s *control.Story) {
 
 func (c *clerk) printAttempts(st *spool.Stored) {
 	for _, a := range st.Attempts {
-		to := make([]string, 0, len(a.Recipients))
-		for _, p := range a.Recipients {
-			to = append(to, string(p))
-		}
 		fmt.Fprintf(c.stdout, "\n%s  %s\n", moment(a.Time), explain.Printable(a.Explanation))
-		row := func(label, text string) {
-			if text != "" {
-				fmt.Fprintf(c.stdout, "  %-7s %s\n", label+":", explain.Printable(text))
-			}
-		}
 		where := a.Candidate
 		if where != "" && a.Stage != "" {
 			where += ", at "
 		}
-		if a.Stage != "" {
-			where += a.Stage
-		}
-		row("where", where)
-		row("to", strings.Join(to, ", "))
-		row("cause", a.Cause)
-		row("reply", a.Reply)
-		row("do", a.Fix)
+		c.row("where", where+a.Stage)
+		c.row("to", list(a.Recipients))
+		c.row("cause", a.Cause)
+		c.row("reply", a.Reply)
+		c.row("do", a.Fix)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"kurir/relay"
@@ -30,9 +29,8 @@ func prepareServe(flags *flag.FlagSet) action {
 
 // serve runs the relay until SIGTERM or SIGINT.
 func serve(path string, inSandbox bool, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := interruptible()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	c, err := loadConfig(ctx, path, inSandbox)
 	if err != nil {
 		return complain(stderr, exitConfig, err)

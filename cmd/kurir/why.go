@@ -119,16 +119,8 @@ func (c *clerk) now(ctx context.Context, id string) (*control.Story, error) {
 	if err != nil {
 		return nil, nil // what was refused before it had an ID of the spool
 	}
-	story, err := c.client.Show(ctx, parsed)
-	if errors.Is(err, control.ErrNotRunning) {
-		desk, done, e := c.onFiles(err)
-		if e != nil {
-			return nil, nil // there is no spool
-		}
-		defer done()
-		story, err = desk.Show(parsed)
-	}
-	if errors.Is(err, spool.ErrNotFound) {
+	story, err := c.story(ctx, parsed)
+	if errors.Is(err, spool.ErrNotFound) || errors.Is(err, control.ErrNotRunning) { // and no spool is there
 		return nil, nil
 	}
 	return story, err
