@@ -57,8 +57,7 @@ func (s *session) authenticate(ctx context.Context) *explain.Failure {
 
 // withoutToken is the failure of a login that there is no token for.
 func (s *session) withoutToken(err error) *explain.Failure {
-	var failure *explain.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*explain.Failure](err); ok {
 		failure.Provider = s.o.provider.Name
 		failure.Facts = append(failure.Facts, s.o.Facts...)
 		return failure

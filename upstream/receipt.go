@@ -20,7 +20,7 @@ func receiptID(r *explain.Reply) string {
 	text := r.Text()
 	for _, re := range receiptIDs {
 		if m := re.FindStringSubmatch(text); m != nil {
-			return clip(m[1], 120)
+			return explain.Cut(m[1], 120)
 		}
 	}
 	return ""

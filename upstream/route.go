@@ -121,8 +121,7 @@ func (r *route) connect(ctx context.Context) (*session, error) {
 		r.mu.Unlock()
 		select {
 		case <-f.done:
-			var failure *explain.Failure
-			if errors.As(f.failure, &failure) {
+			if failure, ok := errors.AsType[*explain.Failure](f.failure); ok {
 				return nil, failure
 			}
 		case <-ctx.Done():

@@ -167,14 +167,12 @@ func (s *session) dial(ctx context.Context) (net.Conn, *explain.Failure) {
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.candidate.Host, strconv.Itoa(s.candidate.Port)))
 	if err != nil {
-		var dns *net.DNSError
-		if errors.As(err, &dns) {
+		if _, ok := errors.AsType[*net.DNSError](err); ok {
 			s.at(explain.StageDNS)
 		} else {
 			s.at(explain.StageConnect)
 		}
-		var op *net.OpError
-		if errors.As(err, &op) && op.Addr != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
 			s.candidate.Addr = addressOf(op.Addr)
 		}
 		return nil, s.failure(nil, err)
@@ -305,22 +303,24 @@ func (s *session) certificateFacts(err error) {
 		return
 	}
 	leaf := failed.UnverifiedCertificates[0]
-	s.fact(explain.FactCertNames, strings.Join(certificateNames(leaf), " "))
-	s.fact(explain.FactCertIssuer, clip(leaf.Issuer.String(), 200))
+	s.fact(explain.FactCertNames, strings.Join(CertificateNames(leaf), " "))
+	s.fact(explain.FactCertIssuer, explain.Cut(leaf.Issuer.String(), 200))
 	s.fact(explain.FactCertNotBefore, leaf.NotBefore.UTC().Format(time.RFC3339))
 	s.fact(explain.FactCertNotAfter, leaf.NotAfter.UTC().Format(time.RFC3339))
 }
 
-func certificateNames(c *x509.Certificate) []string {
+// CertificateNames are names that a certificate is good for, at most ten: those
+// that are shared have hundreds, of which the first few tell whose it is.
+func CertificateNames(c *x509.Certificate) []string {
 	var names []string
 	for _, n := range c.DNSNames {
-		names = append(names, clip(n, 100))
+		names = append(names, explain.Cut(n, 100))
 	}
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
 	if len(names) == 0 && c.Subject.CommonName != "" {
-		names = append(names, clip(c.Subject.CommonName, 100))
+		names = append(names, explain.Cut(c.Subject.CommonName, 100))
 	}
 	return names[:min(len(names), 10)]
 }

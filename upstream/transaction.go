@@ -104,7 +104,7 @@ func (t *transaction) prepare() error {
 	}
 	for _, c := range t.commands {
 		if strings.ContainsFunc(c, unicode.IsControl) {
-			return fmt.Errorf("the command %q would be more than one", clip(c, 200))
+			return fmt.Errorf("the command %q would be more than one", explain.Cut(c, 200))
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func (t *transcript) end() []string {
 		if l.sent {
 			direction = "C: "
 		}
-		said = append(said, direction+clip(l.text, rememberedOctets))
+		said = append(said, direction+explain.Cut(l.text, rememberedOctets))
 	}
 	return said
 }

@@ -138,7 +138,7 @@ func (w *wire) reply(timeout time.Duration) (*explain.Reply, error) {
 		c, text, more, ok := cutReplyLine(line)
 		if !ok || (code != 0 && c != code) {
 			w.script.received(line)
-			return nil, &notSMTPError{Line: clip(line, 200)}
+			return nil, &notSMTPError{Line: explain.Cut(line, 200)}
 		}
 		w.script.received(line)
 		code = c
@@ -181,11 +181,4 @@ func (w *wire) unread() int { return w.br.Buffered() }
 func (w *wire) injected() string {
 	b, _ := w.br.Peek(min(w.unread(), 200))
 	return strings.ToValidUTF8(string(b), "?")
-}
-
-func clip(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

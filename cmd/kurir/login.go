@@ -66,8 +66,7 @@ func loginCommand(o loginOptions, path string, stdin io.Reader, stdout, stderr i
 	c, err := loadConfig(ctx, path, false)
 	if err != nil {
 		complain(stderr, exitConfig, err)
-		var faults config.Faults
-		if errors.As(err, &faults) && slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == "upstream.oauth2.client_id" }) {
+		if faults, ok := errors.AsType[config.Faults](err); ok && slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == "upstream.oauth2.client_id" }) {
 			fmt.Fprint(stderr, registering)
 		}
 		return exitConfig

@@ -33,8 +33,7 @@ func sendmailCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) i
 	default:
 		err = to.Send(o, stdin, stdout)
 	}
-	var failed *sendmail.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*sendmail.Error](err); ok {
 		return complain(stderr, failed.Code, fmt.Errorf("sendmail: %w", err))
 	}
 	return exitOK

@@ -277,8 +277,7 @@ func (p postman) leave(l letter, why error) (left []envelope.Recipient, err erro
 
 // describe says in plain words that no relay answers.
 func describe(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return fmt.Errorf("no relay answers: %w", err)
 	}
 	return err

@@ -162,8 +162,7 @@ func open(o Options, d disk, t tuning) (*Spool, Recovery, error) {
 	}
 	lock, err := d.lock(lockFile(o.Dir))
 	if err != nil {
-		var locked *LockedError
-		if errors.As(err, &locked) {
+		if locked, ok := errors.AsType[*LockedError](err); ok {
 			locked.Dir = o.Dir
 			return nil, Recovery{}, locked
 		}

@@ -83,39 +83,23 @@ func candidate(w upstream.Walked, l explain.Language) Candidate {
 }
 
 // What is told of a server, which may say anything. Honest ones offer about
-// twenty keywords; certificates that are shared have hundreds of names, of
-// which the first few tell whose it is.
+// twenty keywords.
 const (
 	mostWords  = 40
-	mostNames  = 10
 	mostOctets = 200 // of one word or name
 )
 
 func short(words []string) []string {
 	words = words[:min(len(words), mostWords)]
 	for i, w := range words {
-		words[i] = clip(w)
+		words[i] = explain.Cut(w, mostOctets)
 	}
 	return words
 }
 
-func clip(s string) string {
-	if len(s) > mostOctets {
-		s = s[:mostOctets] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
-}
-
 func certificate(leaf *x509.Certificate) *Certificate {
-	names := slices.Clone(leaf.DNSNames[:min(len(leaf.DNSNames), mostNames)])
-	for _, ip := range leaf.IPAddresses {
-		names = append(names, ip.String())
-	}
-	if len(names) == 0 {
-		names = append(names, leaf.Subject.CommonName)
-	}
 	return dated(&Certificate{
-		Names: short(names[:min(len(names), mostNames)]), Issuer: clip(leaf.Issuer.String()),
+		Names: upstream.CertificateNames(leaf), Issuer: explain.Cut(leaf.Issuer.String(), mostOctets),
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
 	})
 }

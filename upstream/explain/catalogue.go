@@ -118,8 +118,7 @@ func (f *Failure) code() int {
 	if f.Reply != nil {
 		return f.Reply.Code
 	}
-	var line pasted
-	if errors.As(f.Err, &line) {
+	if line, ok := errors.AsType[pasted](f.Err); ok {
 		code, _, _, _ := quotedReply(line.said())
 		return code
 	}

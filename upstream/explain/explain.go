@@ -126,8 +126,7 @@ func (f *Failure) causeOfToken() Cause {
 				return c
 			}
 		}
-		var alert tls.AlertError
-		if errors.As(f.Err, &alert) {
+		if alert, ok := errors.AsType[tls.AlertError](f.Err); ok {
 			return alertCause(alert)
 		}
 	}

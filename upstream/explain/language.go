@@ -54,6 +54,15 @@ func Shown(s string) string {
 	return Printable(s)
 }
 
+// Cut is s with at most so many octets, and a sign that there were more. What is
+// not UTF-8 becomes a question mark.
+func Cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
 // Printable is s in one line that shows what it holds: what others said cannot
 // break a line of ours, move the cursor of a terminal or turn the direction of
 // writing. Letters and signs of all scripts stay; each control, line end and

@@ -201,8 +201,7 @@ func (f *Failure) question() (question, bool) {
 	if f.Reply != nil {
 		return ask(f.Stage, f.Reply.Code, f.Reply.Enhanced, f.Provider, f.said()), true
 	}
-	var line pasted
-	if errors.As(f.Err, &line) {
+	if line, ok := errors.AsType[pasted](f.Err); ok {
 		return line.question(f.Stage, f.Provider), true
 	}
 	return question{}, false

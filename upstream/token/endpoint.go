@@ -158,11 +158,7 @@ var looksSecret = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*|[\w+/=-]{60,}`)
 // what it was sent.
 func harmless(text string, secrets []string) string {
 	text = looksSecret.ReplaceAllString(redact.New(secrets...).Redact(text), redact.Mark)
-	text = strings.Join(strings.Fields(explain.Printable(text)), " ")
-	if runes := []rune(text); len(runes) > maxDescription {
-		text = string(runes[:maxDescription]) + "…"
-	}
-	return text
+	return explain.Cut(strings.Join(strings.Fields(explain.Printable(text)), " "), maxDescription)
 }
 
 // retryAfter is the header in seconds (RFC 9110, section 10.2.3), within

@@ -182,8 +182,7 @@ func (s *Source) note(f *explain.Failure, err error) (good time.Time) {
 	s.mu.Lock()
 	now := time.Now()
 	pause := firstPause << min(s.failures, 10)
-	var told *Error
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*Error](err); ok {
 		pause = max(pause, told.RetryAfter)
 	}
 	s.failed, s.failures, s.next = f, s.failures+1, now.Add(min(pause, longestWait))
