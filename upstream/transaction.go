@@ -98,9 +98,9 @@ func (t *transaction) prepare() error {
 	if err := t.fits(); err != nil {
 		return err
 	}
-	t.commands = append(t.commands, t.mailCommand())
+	t.commands = append(t.commands, t.m.MailCommand(t.offers, t.m.Size, t.m.EightBit))
 	for _, r := range t.to {
-		t.commands = append(t.commands, t.rcptCommand(r))
+		t.commands = append(t.commands, r.RcptCommand(t.offers))
 	}
 	for _, c := range t.commands {
 		if strings.ContainsFunc(c, unicode.IsControl) {
@@ -142,43 +142,6 @@ func (t *transaction) notASCII() explain.Failure {
 	f := t.describe(nil, errors.New("an address is not ASCII, and the server does not offer SMTPUTF8"))
 	f.Cause = explain.RecipientSyntax
 	return f
-}
-
-// mailCommand is MAIL with the parameters that the server understands.
-func (t *transaction) mailCommand() string {
-	var b strings.Builder
-	b.WriteString("MAIL FROM:" + t.m.From.String())
-	if t.offers("SIZE") {
-		b.WriteString(" SIZE=" + strconv.FormatInt(t.m.Size, 10))
-	}
-	if t.m.EightBit && t.offers("8BITMIME") {
-		b.WriteString(" BODY=8BITMIME")
-	}
-	if t.m.UTF8 && t.offers("SMTPUTF8") {
-		b.WriteString(" SMTPUTF8")
-	}
-	if t.offers("DSN") {
-		if t.m.Return != "" {
-			b.WriteString(" RET=" + t.m.Return)
-		}
-		if t.m.Envelope.ID != "" {
-			b.WriteString(" ENVID=" + t.m.Envelope.ID)
-		}
-	}
-	return b.String()
-}
-
-func (t *transaction) rcptCommand(r envelope.Recipient) string {
-	line := "RCPT TO:" + r.To.String()
-	if t.offers("DSN") {
-		if r.Notify != "" {
-			line += " NOTIFY=" + r.Notify
-		}
-		if r.Original != "" {
-			line += " ORCPT=" + r.Original
-		}
-	}
-	return line
 }
 
 // oneFlight sends envelope and content at once and reads all replies: one

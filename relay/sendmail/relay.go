@@ -114,8 +114,7 @@ func greet(conn net.Conn, trace io.Writer) (*dialogue, error) {
 	return d, err
 }
 
-func (d *dialogue) command(want int, what, format string, args ...any) (string, error) {
-	line := fmt.Sprintf(format, args...)
+func (d *dialogue) command(want int, what, line string) (string, error) {
 	fmt.Fprintln(d.trace, ">>>", line)
 	if err := d.text.PrintfLine("%s", line); err != nil {
 		return "", err
@@ -149,15 +148,12 @@ type letter struct {
 // another transaction (RFC 5321, section 4.5.3.1.10): these are left. After
 // an error it has taken nothing.
 func (d *dialogue) send(l letter) (left []envelope.Recipient, err error) {
-	if _, err := d.command(250, sender, "MAIL FROM:%s%s", l.env.From, d.mailParameters(l)); err != nil {
+	offers := func(keyword string) bool { return d.offered[keyword] }
+	if _, err := d.command(250, sender, l.env.MailCommand(offers, l.size, l.eightBit)); err != nil {
 		return nil, err
 	}
 	for i, to := range l.env.To {
-		notify := ""
-		if to.Notify != "" && d.offered["DSN"] {
-			notify = " NOTIFY=" + to.Notify
-		}
-		_, err := d.command(25, "the recipient "+to.To.String(), "RCPT TO:%s%s", to.To, notify)
+		_, err := d.command(25, "the recipient "+to.To.String(), to.RcptCommand(offers))
 		var no *rebuff
 		switch {
 		case err == nil:
@@ -186,26 +182,6 @@ func (d *dialogue) send(l letter) (left []envelope.Recipient, err error) {
 	}
 	_, err = d.reply(250, "the message")
 	return left, err
-}
-
-func (d *dialogue) mailParameters(l letter) string {
-	var b strings.Builder
-	if d.offered["SIZE"] {
-		fmt.Fprintf(&b, " SIZE=%d", l.size)
-	}
-	if d.offered["8BITMIME"] && l.eightBit {
-		b.WriteString(" BODY=8BITMIME")
-	}
-	if d.offered["SMTPUTF8"] && l.env.UTF8 {
-		b.WriteString(" SMTPUTF8")
-	}
-	if d.offered["DSN"] && l.env.Return != "" {
-		b.WriteString(" RET=" + l.env.Return)
-	}
-	if d.offered["DSN"] && l.env.ID != "" {
-		b.WriteString(" ENVID=" + l.env.ID)
-	}
-	return b.String()
 }
 
 // quit ends the session; what was sent is sent, whatever comes of it.

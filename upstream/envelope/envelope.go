@@ -3,7 +3,8 @@
 //
 // It parses and formats paths (RFC 5321, section 4.1.2) and holds no policy.
 // Both sides of the relay speak in its terms, so it imports nothing of ours.
-// Read Path first, then Envelope, then Message; dsn.go has what its parameters may be.
+// Read Path first, then Envelope, then Message; command.go makes the commands of
+// an envelope, and dsn.go has what their parameters may be.
 package envelope
 
 import "io"
