@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -30,10 +29,8 @@ func (r *Relay) ends() []control.End {
 func certificateEnds(c *config.Config) []control.End {
 	var ends []control.End
 	add := func(key, cert, certKey string) {
-		if cert == "" {
-			return
-		}
-		if pair, err := tls.LoadX509KeyPair(cert, certKey); err == nil {
+		pairs, _ := certificates(key, cert, certKey)
+		for _, pair := range pairs {
 			ends = append(ends, control.End{What: key, Since: pair.Leaf.NotBefore, Until: pair.Leaf.NotAfter})
 		}
 	}

@@ -13,10 +13,7 @@ import (
 // portHolder names the program that listens on the port of addr, as far as
 // this user may know: it looks for the socket's inode in /proc.
 func portHolder(addr string) string {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return ""
-	}
+	_, port, _ := net.SplitHostPort(addr)
 	number, err := strconv.Atoi(port)
 	if err != nil {
 		return ""

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -117,21 +118,28 @@ func upstreamOptions(u config.Upstream, stateDir string, log token.Log) (upstrea
 		o.RootCAs = x509.NewCertPool()
 		o.RootCAs.AppendCertsFromPEM(pem)
 	}
-	if u.ClientCert != "" {
-		pair, err := tls.LoadX509KeyPair(u.ClientCert, u.ClientKey)
-		if err != nil {
-			return o, fmt.Errorf("read upstream.client_cert: %w", err)
-		}
-		o.ClientCertificates = []tls.Certificate{pair}
-	}
-	tokens, err := tokenSource(u, stateDir, log)
-	if err != nil {
+	var err error
+	if o.ClientCertificates, err = certificates("upstream.client_cert", u.ClientCert, u.ClientKey); err != nil {
 		return o, err
 	}
+	tokens, err := tokenSource(u, stateDir, log)
 	if tokens != nil {
 		o.Token = tokens
 	}
-	return o, nil
+	return o, err
+}
+
+// certificates are the one that a key of the configuration names, none if it is
+// not set.
+func certificates(key, cert, certKey string) ([]tls.Certificate, error) {
+	if cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, certKey)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 // maxMessageSize is the limit for apps: the configured one, else the largest
@@ -140,17 +148,11 @@ func (r *Relay) maxMessageSize() int64 {
 	r.mu.Lock()
 	hosts, configured := r.hosts.all, r.config.Listen.MaxMessageSize
 	r.mu.Unlock()
-	if configured > 0 {
-		return int64(configured)
-	}
 	var largest int64
 	for _, h := range hosts {
 		largest = max(largest, h.MaxMessageSize())
 	}
-	if largest == 0 {
-		return defaultMessageSize
-	}
-	return largest
+	return cmp.Or(int64(configured), largest, defaultMessageSize)
 }
 
 // runHosts runs the present smart hosts until they are replaced, or all are

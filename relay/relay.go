@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,14 +190,8 @@ func (r *Relay) close() (err error) {
 // ownName is how we call ourselves towards apps: hostname, else the machine's
 // name.
 func ownName(configured string) string {
-	if configured != "" {
-		return configured
-	}
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return "localhost"
-	}
-	return name
+	name, _ := os.Hostname()
+	return cmp.Or(configured, name, "localhost")
 }
 
 // helloName is how we call ourselves towards providers, some of which refuse

@@ -3,7 +3,6 @@ package relay
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"reflect"
 	"time"
 
@@ -128,12 +127,9 @@ func listenerSettings(c *config.Config) (listener.Settings, error) {
 		Rewrite:        policy,
 		Language:       explain.Language(c.Log.Language),
 	}
-	if c.Listen.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Listen.TLSCert, c.Listen.TLSKey)
-		if err != nil {
-			return s, fmt.Errorf("read listen.tls_cert: %w", err)
-		}
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	pairs, err := certificates("listen.tls_cert", c.Listen.TLSCert, c.Listen.TLSKey)
+	if len(pairs) > 0 {
+		s.TLS = &tls.Config{Certificates: pairs}
 	}
-	return s, nil
+	return s, err
 }

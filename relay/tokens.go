@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,15 +24,14 @@ func TokenOptions(u config.Upstream, stateDir string) (token.Options, error) {
 	if stateDir != "" {
 		o.Dir = filepath.Join(stateDir, "tokens")
 	}
-	if c.ClientCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
-		if err != nil {
-			return o, fmt.Errorf("read upstream.oauth2.client_cert: %w", err)
-		}
-		o.Certificate = &pair
+	pairs, err := certificates("upstream.oauth2.client_cert", c.ClientCert, c.ClientKey)
+	if err != nil {
+		return o, err
+	}
+	if len(pairs) > 0 {
+		o.Certificate = &pairs[0]
 	}
 	if c.KeyFile != "" {
-		var err error
 		if o.KeyFile, err = os.ReadFile(c.KeyFile); err != nil {
 			return o, fmt.Errorf("read upstream.oauth2.key_file: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -79,11 +80,9 @@ func (h *header) has(name string) bool { return len(h.values(name)) > 0 }
 func (h *header) values(names ...string) []string {
 	var values []string
 	for _, f := range h.fields {
-		for _, name := range names {
-			if f.name == name {
-				_, value, _ := strings.Cut(string(f.lines), ":")
-				values = append(values, strings.NewReplacer("\r\n", "", "\n", "").Replace(value))
-			}
+		if slices.Contains(names, f.name) {
+			_, value, _ := strings.Cut(string(f.lines), ":")
+			values = append(values, strings.NewReplacer("\r\n", "", "\n", "").Replace(value))
 		}
 	}
 	return values
@@ -109,13 +108,7 @@ func (h *header) recipients() ([]string, error) {
 
 // hideBlind removes the fields that nobody else may see.
 func (h *header) hideBlind() {
-	kept := h.fields[:0]
-	for _, f := range h.fields {
-		if f.name != "bcc" && f.name != "resent-bcc" {
-			kept = append(kept, f)
-		}
-	}
-	h.fields = kept
+	h.fields = slices.DeleteFunc(h.fields, func(f headerField) bool { return f.name == "bcc" || f.name == "resent-bcc" })
 }
 
 func (h *header) add(field string) {

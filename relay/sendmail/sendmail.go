@@ -188,15 +188,8 @@ func whoCalls() caller {
 // fromField is what From says when the message does not: the name that was
 // given, that of $NAME, or that of the user.
 func (c caller) fromField(name string, from envelope.Path) string {
-	if from == "" {
-		from = c.path
-	}
-	for _, other := range []string{os.Getenv("NAME"), c.name} {
-		if name == "" {
-			name = other
-		}
-	}
-	name = strings.TrimSpace(strings.Map(dropControls, name))
+	from = cmp.Or(from, c.path)
+	name = strings.TrimSpace(strings.Map(dropControls, cmp.Or(name, os.Getenv("NAME"), c.name)))
 	if name == "" {
 		return string(from)
 	}
