@@ -52,12 +52,8 @@ func cleanPassword(password string, p *provider.Provider) string {
 	}
 	groups := strings.Split(strings.ReplaceAll(password, "\u00a0", " "), " ")
 	letter := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
-	for _, g := range groups {
-		if len(g) != 4 || strings.TrimFunc(g, letter) != "" {
-			return password
-		}
-	}
-	if len(groups) != 4 {
+	other := func(g string) bool { return len(g) != 4 || strings.TrimFunc(g, letter) != "" }
+	if len(groups) != 4 || slices.ContainsFunc(groups, other) {
 		return password
 	}
 	return strings.Join(groups, "")

@@ -2,9 +2,7 @@ package upstream
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"kurir/upstream/explain"
@@ -51,15 +49,8 @@ func (r *route) save() {
 	if err != nil {
 		return
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.o.StateFile), ".route-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), r.o.StateFile)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	draft := r.o.StateFile + ".new"
+	if os.WriteFile(draft, append(data, '\n'), 0o600) == nil {
+		_ = os.Rename(draft, r.o.StateFile)
 	}
 }

@@ -95,7 +95,7 @@ func (r *route) leftBehind(entrants []*entrant) []*explain.Failure {
 		}
 		failures = append(failures, explain.Explain(explain.Failure{
 			Cause: cause, Stage: stage,
-			Candidate: e.candidate, Provider: r.o.providerName(),
+			Candidate: e.candidate, Provider: r.o.provider.Name,
 			Err: fmt.Errorf("not ready after %s: %w", r.o.FallbackAfter, os.ErrDeadlineExceeded),
 		}))
 	}

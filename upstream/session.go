@@ -72,7 +72,7 @@ func open(ctx context.Context, o *Options, c explain.Candidate, progress *progre
 }
 
 func newSession(o *Options, c explain.Candidate, progress *progress) *session {
-	return &session{o: o, candidate: c, provider: o.providerName(), progress: progress}
+	return &session{o: o, candidate: c, provider: o.provider.Name, progress: progress}
 }
 
 func (s *session) open(ctx context.Context) *explain.Failure {

@@ -172,8 +172,6 @@ func within(n, limit int) int {
 	return n
 }
 
-func (o *Options) providerName() string { return o.provider.Name }
-
 func (o *Options) transcript(c explain.Candidate) *transcript {
 	return &transcript{to: o.Transcript, session: o.sessions.Add(1), candidate: c}
 }
