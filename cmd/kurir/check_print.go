@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -29,10 +30,7 @@ func (c *checkup) print(to io.Writer, w explain.Words) error {
 	fmt.Fprintln(p, w.Say("machine.title"))
 	table := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	for _, f := range c.Local {
-		label := w.Say("machine." + f.What)
-		if label == "" {
-			label = f.What // a key of the configuration
-		}
+		label := cmp.Or(w.Say("machine."+f.What), f.What) // what has no words is a key of the configuration
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", w.Say("machine."+string(f.Result)), label, f.Text)
 	}
 	_ = table.Flush() // into memory

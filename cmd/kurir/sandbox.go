@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,9 +29,7 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 		}
 		c.StateDir = made
 	}
-	if c.Spool.Dir == "" {
-		c.Spool.Dir = filepath.Join(c.StateDir, "spool")
-	}
+	c.Spool.Dir = cmp.Or(c.Spool.Dir, filepath.Join(c.StateDir, "spool"))
 	if err := claimSpool(c.Spool.Dir); err != nil {
 		return complain(stderr, exitConfig, err)
 	}

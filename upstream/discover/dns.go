@@ -31,9 +31,7 @@ func (o Options) askMX(ctx context.Context, f *Finding) bool {
 			f.How, f.Source, f.Provider, f.Host, f.MX = ByMX, host, p, submission, ""
 			return true
 		}
-		if f.MX == "" {
-			f.MX = host
-		}
+		f.MX = cmp.Or(f.MX, host)
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -234,12 +235,7 @@ func (f *Failure) clock() (now, side string) {
 
 // placeholders are pairs of a name in braces and what it stands for here.
 func (f *Failure) placeholders(words small) []string {
-	or := func(value, otherwise string) string {
-		if value == "" {
-			return otherwise
-		}
-		return Printable(value)
-	}
+	or := func(value, otherwise string) string { return cmp.Or(Printable(value), otherwise) }
 	list := func(value, otherwise string) string {
 		return or(strings.Join(strings.Fields(value), ", "), otherwise)
 	}

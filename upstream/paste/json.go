@@ -1,6 +1,7 @@
 package paste
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -216,15 +217,7 @@ func hintsOf(object map[string]any) hints {
 
 // or fills in from others what h does not say.
 func (h hints) or(others hints) hints {
-	if h.stage == "" {
-		h.stage = others.stage
-	}
-	if h.cause == "" {
-		h.cause = others.cause
-	}
-	if h.guess == "" {
-		h.guess = others.guess
-	}
+	h.stage, h.cause, h.guess = cmp.Or(h.stage, others.stage), cmp.Or(h.cause, others.cause), cmp.Or(h.guess, others.guess)
 	if h.host == "" {
 		h.host, h.port = others.host, others.port
 	}

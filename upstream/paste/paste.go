@@ -13,6 +13,7 @@
 package paste
 
 import (
+	"cmp"
 	"strings"
 
 	"kurir/upstream/explain"
@@ -138,11 +139,7 @@ func (a *asked) one(text string, known hints) *explain.Failure {
 	if p != nil {
 		name = p.Name
 	}
-	stage := known.stage
-	if a.Stage != "" {
-		stage = a.Stage
-	}
-	f := *explain.FromText(text, stage, name)
+	f := *explain.FromText(text, cmp.Or(a.Stage, known.stage), name)
 	switch {
 	case known.cause != "":
 		f.Cause = known.cause

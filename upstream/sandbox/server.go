@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -54,20 +55,11 @@ type Stats struct {
 // wait until Run, which also closes the ports again.
 func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, certs: map[Certificate]tls.Certificate{}, grey: map[envelope.Path]bool{}}
-	fill := func(field *string, value string) {
-		if *field == "" {
-			*field = value
-		}
-	}
-	fill(&s.opts.Hostname, "sandbox.kurir.test")
-	fill(&s.opts.Username, "sandbox")
-	fill(&s.opts.Password, "sandbox")
-	if s.opts.Size == 0 {
-		s.opts.Size = 50_000_000
-	}
-	if s.opts.Recipients == 0 {
-		s.opts.Recipients = 100
-	}
+	s.opts.Hostname = cmp.Or(opts.Hostname, "sandbox.kurir.test")
+	s.opts.Username = cmp.Or(opts.Username, "sandbox")
+	s.opts.Password = cmp.Or(opts.Password, "sandbox")
+	s.opts.Size = cmp.Or(opts.Size, 50_000_000)
+	s.opts.Recipients = cmp.Or(opts.Recipients, 100)
 	var err error
 	if s.mail, err = openMailbox(s.opts.Maildir, s.opts.Hostname); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -172,10 +173,7 @@ func (s *session) say(act Act, honest string) error {
 		io.Copy(io.Discard, s.r)
 		return errEnd
 	}
-	text := honest
-	if act.Reply != "" {
-		text = act.Reply
-	}
+	text := cmp.Or(act.Reply, honest)
 	if text != "" {
 		s.w.WriteString(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 	}
@@ -196,11 +194,7 @@ func (s *session) readLine() (string, error) {
 			return "", err
 		}
 	}
-	idle := s.port.current().Idle
-	if idle == 0 {
-		idle = patience
-	}
-	s.conn.SetReadDeadline(time.Now().Add(idle))
+	s.conn.SetReadDeadline(time.Now().Add(cmp.Or(s.port.current().Idle, patience)))
 	line, err := s.r.ReadSlice('\n')
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):

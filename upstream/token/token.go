@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -122,19 +123,13 @@ func (o *Options) fill() error {
 	if !known {
 		return &OptionError{"cloud", fmt.Sprintf("%q is not known", o.Cloud)}
 	}
-	if o.Subject == "" {
-		o.Subject = o.Account
-	}
+	o.Subject = cmp.Or(o.Subject, o.Account)
 	switch {
 	case o.Issuer == Microsoft && o.TokenURL == "":
-		tenant := o.Tenant
-		if tenant == "" && o.Flow == ClientCredentials {
+		if o.Tenant == "" && o.Flow == ClientCredentials {
 			return &OptionError{"tenant", "is missing: an application signs in to one tenant"}
 		}
-		if tenant == "" {
-			tenant = "common"
-		}
-		o.TokenURL = "https://" + cloud.login + "/" + url.PathEscape(tenant) + "/oauth2/v2.0/token"
+		o.TokenURL = "https://" + cloud.login + "/" + url.PathEscape(cmp.Or(o.Tenant, "common")) + "/oauth2/v2.0/token"
 	case (o.Issuer == Google || o.Flow == GoogleServiceAccount) && o.TokenURL == "":
 		o.TokenURL = googleTokenURL
 	}
