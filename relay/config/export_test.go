@@ -9,3 +9,6 @@ func (o Options) OnMachine(config, stateDir string, superuser bool) Options {
 
 // LinesOf returns where the keys of a TOML file stand.
 func LinesOf(src string) map[string]int { return outlineOf(src).lines }
+
+// ParseSize reads a size as a file has it.
+var ParseSize = parseSize

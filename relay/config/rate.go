@@ -37,18 +37,8 @@ func (r Rate) String() string {
 	return ""
 }
 
-// MarshalText returns what UnmarshalText takes.
+// MarshalText returns String.
 func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
-// UnmarshalText parses a rate.
-func (r *Rate) UnmarshalText(text []byte) error {
-	v, err := parseRate(string(text))
-	if err != nil {
-		return fmt.Errorf("%q %w", text, err)
-	}
-	*r = v
-	return nil
-}
 
 func parseRate(text string) (Rate, error) {
 	if strings.TrimSpace(text) == "" {

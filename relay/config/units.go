@@ -36,7 +36,7 @@ var (
 )
 
 // String returns the size in the largest unit that is exact, so that
-// UnmarshalText gives the same size again.
+// parseSize gives the same size again.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && int64(s)%u.bytes == 0 {
@@ -49,16 +49,7 @@ func (s Size) String() string {
 // MarshalText returns String.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText parses a size. A fraction of a byte is cut off.
-func (s *Size) UnmarshalText(text []byte) error {
-	v, err := parseSize(string(text))
-	if err != nil {
-		return fmt.Errorf("%q %w", text, err)
-	}
-	*s = v
-	return nil
-}
-
+// parseSize cuts a fraction of a byte off.
 func parseSize(text string) (Size, error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "-") {
@@ -124,14 +115,7 @@ func (d Duration) String() string {
 	if rest == 0 {
 		return text
 	}
-	clock := rest.String()
-	if strings.HasSuffix(clock, "m0s") {
-		clock = strings.TrimSuffix(clock, "0s")
-	}
-	if strings.HasSuffix(clock, "h0m") {
-		clock = strings.TrimSuffix(clock, "0m")
-	}
-	return text + clock
+	return text + strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(rest.String())
 }
 
 // MarshalText returns String.

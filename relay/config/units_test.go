@@ -18,18 +18,18 @@ func TestSize(t *testing.T) {
 		"0": 0, "512": 512, "1B": 1, "1kB": 1000, "1KB": 1000, "25MB": 25e6, "25mb": 25e6, "25 MB": 25e6, "2GB": 2e9, "3TB": 3e12,
 		"1KiB": 1024, "25MiB": 25 << 20, "1.5GiB": 3 << 29, "0.001kB": 1, "1.25KiB": 1280, "9223372036854775807": 1<<63 - 1,
 	} {
-		var got, again config.Size
-		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+		got, err := config.ParseSize(text)
+		if err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
 		}
 		shown, _ := got.MarshalText()
-		if err := again.UnmarshalText(shown); err != nil || again != want {
+		again, err := config.ParseSize(string(shown))
+		if err != nil || again != want {
 			t.Errorf("%q: shown as %s, which is %d, %v", text, shown, again, err)
 		}
 	}
 	for _, text := range []string{"", "MB", "-1MB", "1M", "1..5MB", ".5MB", "1.MB", "1.1234567MB", "1 2MB", "9223372036854775808", "9999999999TB", "8388607.999999TiBB"} {
-		var got config.Size
-		if err := got.UnmarshalText([]byte(text)); err == nil {
+		if got, err := config.ParseSize(text); err == nil {
 			t.Errorf("%q: %d, want an error", text, got)
 		}
 	}
