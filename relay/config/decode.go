@@ -47,33 +47,25 @@ const (
 
 // schema lists the keys a file may have, by section, in the order of Config.
 func schema() (sections []string, keys map[string][]string) {
-	sections, keys = []string{""}, map[string][]string{}
-	for field := range reflect.TypeFor[Config]().Fields() {
-		section := field.Tag.Get("toml")
-		table := field.Type
-		if table.Kind() == reflect.Slice {
-			table = table.Elem()
-		}
-		switch {
-		case section == "-":
-		case table.Kind() == reflect.Struct:
-			sections = append(sections, section)
-			for f := range table.Fields() {
-				name := f.Tag.Get("toml")
-				if f.Type.Kind() != reflect.Struct || f.Type == reflect.TypeFor[Rate]() {
-					keys[section] = append(keys[section], name)
-					continue
-				}
-				within := join(section, name)
-				sections = append(sections, within)
-				for f := range f.Type.Fields() {
-					keys[within] = append(keys[within], f.Tag.Get("toml"))
-				}
+	keys = map[string][]string{}
+	var list func(section string, table reflect.Type)
+	list = func(section string, table reflect.Type) {
+		sections = append(sections, section)
+		for f := range table.Fields() {
+			name, inner := f.Tag.Get("toml"), f.Type
+			if inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
 			}
-		default:
-			keys[""] = append(keys[""], section)
+			switch {
+			case name == "-":
+			case inner.Kind() == reflect.Struct && inner != reflect.TypeFor[Rate]():
+				list(join(section, name), inner)
+			default:
+				keys[section] = append(keys[section], name)
+			}
 		}
 	}
+	list("", reflect.TypeFor[Config]())
 	return sections, keys
 }
 
@@ -105,35 +97,34 @@ func named(table reflect.Value, name string) reflect.Value {
 	return reflect.Value{}
 }
 
-// decode takes the parsed file into the Config.
-func (l *loader) decode(root map[string]any) {
-	for _, name := range slices.Sorted(maps.Keys(root)) {
-		value := root[name]
-		k := key{name: name}
+// decode takes a section of the parsed file into the Config, and what is
+// within it; "" is the whole file.
+func (l *loader) decode(section string, index int, table map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		k, value, within := key{section, index, name}, table[name], join(section, name)
+		inner, isTable := value.(map[string]any)
+		_, isTables := value.([]map[string]any)
 		switch {
-		case slices.Contains(l.keys[""], name):
+		case slices.Contains(l.keys[section], name):
 			l.origins[k] = origin{file: l.file, line: l.line(k)}
 			l.assign(k, value)
-		case name == upstreamSection:
+		case within == upstreamSection:
 			l.decodeUpstreams(k, value)
-		case slices.Contains(l.sections, name):
-			if table, ok := value.(map[string]any); ok {
-				l.decodeSection(name, 0, table)
-				continue
-			}
-			problem := "is a section, not a value"
-			if _, tables := value.([]map[string]any); tables {
-				problem = "is a section that there is only one of"
-			}
-			l.fault(k, problem, fmt.Sprintf("write [%s], and its keys below", name))
-		default:
+		case !slices.Contains(l.sections, within):
 			l.unknown(k, value)
+		case isTable:
+			l.decode(within, index, inner)
+		case isTables && section == "":
+			l.fault(k, "is a section that there is only one of", fmt.Sprintf("write [%s], and its keys below", within))
+		default:
+			l.fault(k, "is a section, not a value", fmt.Sprintf("write [%s], and its keys below", within))
 		}
 	}
 }
 
 func (l *loader) decodeUpstreams(k key, value any) {
 	var tables []map[string]any
+	problem, instead := "", "write [upstream], and host, username and password below"
 	switch value := value.(type) {
 	case map[string]any:
 		tables = []map[string]any{value}
@@ -143,47 +134,26 @@ func (l *loader) decodeUpstreams(k key, value any) {
 		for _, element := range value {
 			table, ok := element.(map[string]any)
 			if !ok {
-				l.hintUpstream()
-				l.fault(k, "is a list of something else than sections", "write [upstream], and host, username and password below")
-				return
+				problem = "is a list of something else than sections"
 			}
 			tables = append(tables, table)
 		}
 	default:
-		l.hintUpstream()
-		l.fault(k, "is a section, not a value", "write [upstream], and host, username and password below")
-		return
+		problem = "is a section, not a value"
 	}
-	if len(tables) > maxUpstreams {
+	if problem == "" && len(tables) > maxUpstreams {
+		problem, instead = fmt.Sprintf("is there %d times", len(tables)), fmt.Sprintf("write at most %d", maxUpstreams)
+	}
+	if problem != "" {
 		l.hintUpstream()
-		l.fault(k, fmt.Sprintf("is there %d times", len(tables)), fmt.Sprintf("write at most %d", maxUpstreams))
+		l.fault(k, problem, instead)
 		return
 	}
 	for len(l.cfg.Upstreams) < len(tables) {
 		l.cfg.Upstreams = append(l.cfg.Upstreams, defaultUpstream())
 	}
 	for i, table := range tables {
-		l.decodeSection(upstreamSection, i, table)
-	}
-}
-
-func (l *loader) decodeSection(section string, index int, table map[string]any) {
-	for _, name := range slices.Sorted(maps.Keys(table)) {
-		k := key{section, index, name}
-		if within := join(section, name); slices.Contains(l.sections, within) {
-			if inner, ok := table[name].(map[string]any); ok {
-				l.decodeSection(within, index, inner)
-			} else {
-				l.fault(k, "is a section, not a value", fmt.Sprintf("write [%s], and its keys below", within))
-			}
-			continue
-		}
-		if !slices.Contains(l.keys[section], name) {
-			l.unknown(k, table[name])
-			continue
-		}
-		l.origins[k] = origin{file: l.file, line: l.line(k)}
-		l.assign(k, table[name])
+		l.decode(upstreamSection, i, table)
 	}
 }
 

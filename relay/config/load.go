@@ -242,7 +242,7 @@ func (l *loader) readFile(path string) {
 		_, err := toml.Decode(src, &root)
 		if err == nil {
 			l.unreadable = false
-			l.decode(root)
+			l.decode("", 0, root)
 			return
 		}
 		fault := l.syntaxFault(src, err)
