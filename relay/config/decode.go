@@ -174,20 +174,17 @@ func (l *loader) assign(k key, value any) {
 		}
 		l.fault(k, "is "+kind(value)+", not text", "put it in quotes: "+l.assignment(k, "…"))
 	case *int:
-		if number, ok := value.(int64); ok {
-			if int64(int(number)) == number {
-				*target = int(number)
-				return
-			}
-			l.fault(k, "is too large", l.write(k, example(k)))
-			return
-		}
-		text, ok := value.(string)
-		number, err := strconv.Atoi(strings.TrimSpace(text))
+		number, isNumber := value.(int64)
+		text, isText := value.(string)
+		meant, err := strconv.Atoi(strings.TrimSpace(text))
 		switch {
-		case ok && err == nil:
-			l.fault(k, "is text, not a number", l.write(k, number))
-		case ok:
+		case isNumber && int64(int(number)) == number:
+			*target = int(number)
+		case isNumber:
+			l.fault(k, "is too large", l.write(k, example(k)))
+		case isText && err == nil:
+			l.fault(k, "is text, not a number", l.write(k, meant))
+		case isText:
 			l.fault(k, quote(text)+" is not a number", l.write(k, example(k)))
 		default:
 			l.fault(k, "is "+kind(value)+", not a whole number", l.write(k, example(k)))
@@ -218,22 +215,17 @@ func (l *loader) assign(k key, value any) {
 		assignParsed(l, k, target, value, parseRate)
 	case *[]string:
 		list, ok := value.([]any)
-		if _, isText := value.(string); isText {
-			l.fault(k, "is one text, not a list", l.write(k, listFor(k, value)))
+		if !ok {
+			what := strings.Replace(kind(value), "text", "one text", 1)
+			l.fault(k, "is "+what+", not a list", l.write(k, listFor(k, value)))
 			return
 		}
-		texts := make([]string, 0, len(list))
-		for _, element := range list {
-			text, isText := element.(string)
-			if !isText {
+		texts := make([]string, len(list))
+		for i, element := range list {
+			if texts[i], ok = element.(string); !ok {
 				l.fault(k, "has "+kind(element)+" in the list, not text", l.write(k, example(k)))
 				return
 			}
-			texts = append(texts, text)
-		}
-		if !ok {
-			l.fault(k, "is "+kind(value)+", not a list", l.write(k, listFor(k, value)))
-			return
 		}
 		*target = texts
 	case *Aliases:

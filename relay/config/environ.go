@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -92,44 +93,30 @@ func (l *loader) override(k key, variable, value string) {
 		for _, name := range ways {
 			other := key{section: k.section, name: name}
 			if l.given(other) && l.origins[other].variable == "" {
-				l.clear(other)
+				delete(l.origins, other)
+				reflect.ValueOf(field(&l.cfg, other)).Elem().SetZero()
 			}
 		}
 	}
 	l.origins[k] = origin{variable: variable}
+	var asInFile any = value
 	switch field(&l.cfg, k).(type) {
 	case *int:
 		if number, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-			l.assign(k, number)
-			return
+			asInFile = number
 		}
-		l.assign(k, value)
 	case *bool:
 		if yes, known := yesOrNo[strings.ToLower(strings.TrimSpace(value))]; known {
-			l.assign(k, yes)
-			return
+			asInFile = yes
 		}
-		l.assign(k, value)
 	case *[]string:
 		list := []any{}
 		for _, element := range splitList(value) {
 			list = append(list, element)
 		}
-		l.assign(k, list)
+		asInFile = list
 	case *Aliases:
-		l.assign(k, l.aliasesIn(k, value))
-	default:
-		l.assign(k, value)
+		asInFile = l.aliasesIn(k, value)
 	}
-}
-
-// clear makes a text setting as if it had not been given.
-func (l *loader) clear(k key) {
-	delete(l.origins, k)
-	switch target := field(&l.cfg, k).(type) {
-	case *string:
-		*target = ""
-	case *Secret:
-		*target = ""
-	}
+	l.assign(k, asInFile)
 }

@@ -29,15 +29,7 @@ func (l *loader) checkLogin(i int) {
 	at := func(name string) key { return upstreamKey(i, name) }
 	var given []string
 	for _, name := range passwordKeys {
-		k := at(name)
-		empty := false
-		switch value := field(&l.cfg, k).(type) {
-		case *string:
-			empty = *value == ""
-		case *Secret:
-			empty = *value == ""
-		}
-		if l.given(k) && (!empty || l.faultyAt(k)) {
+		if k := at(name); l.isSet(k) || l.given(k) && l.faultyAt(k) {
 			given = append(given, name)
 		}
 	}

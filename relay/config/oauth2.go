@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -179,13 +180,7 @@ func (l *loader) checkOAuth2(i int) {
 
 // isSet tells that a key was given and is not empty.
 func (l *loader) isSet(k key) bool {
-	switch value := field(&l.cfg, k).(type) {
-	case *string:
-		return l.given(k) && *value != ""
-	case *Secret:
-		return l.given(k) && *value != ""
-	}
-	return false
+	return l.given(k) && !reflect.ValueOf(field(&l.cfg, k)).Elem().IsZero()
 }
 
 func (l *loader) checkTokenURL(k key, text string) {
