@@ -43,12 +43,12 @@ func (l *loader) checkLogin(i int) {
 		}
 	}
 	if u.PasswordFile != "" {
-		text, problem := readSmall(u.PasswordFile)
+		password, problem := readPassword(u.PasswordFile)
 		switch {
 		case problem != "":
 			l.fault(at("password_file"), u.PasswordFile+": "+problem, "put the password in that file, readable by Kurir")
 		case len(given) == 1:
-			u.Password = Secret(trimLineEnd(strings.TrimPrefix(text, "\ufeff")))
+			u.Password = password
 			l.checkPassword(at("password_file"), u.Password)
 			l.warnReadable(at("password_file"), u.PasswordFile)
 		}
@@ -65,7 +65,7 @@ func (l *loader) checkLogin(i int) {
 		given = append(given, "credential")
 	}
 	if u.Username != strings.TrimSpace(u.Username) || strings.ContainsFunc(u.Username, isControl) {
-		l.fault(at("username"), "has blanks around it or control characters in it", l.write(at("username"), strings.TrimSpace(strings.Map(dropControl, u.Username))))
+		l.fault(at("username"), "has blanks around it or control characters in it", l.write(at("username"), strings.TrimSpace(strings.Join(strings.FieldsFunc(u.Username, isControl), ""))))
 	}
 	switch {
 	case hasUser && len(given) == 0 && u.ClientCert == "" && !l.faultyAt(at("password")) && !l.faultyAt(at("password_file")) && !l.faultyAt(at("password_command")):
@@ -192,12 +192,8 @@ func (l *loader) checkPair(cert, certKey key, certPath, keyPath string) {
 }
 
 func authorityProblem(text []byte) string {
-	found := ""
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
+	found := "there is no PEM certificate in it"
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			found = "there is a " + quote(block.Type) + " in it and no certificate"
 			continue
@@ -206,9 +202,6 @@ func authorityProblem(text []byte) string {
 			return "a certificate in it is damaged: " + strings.TrimPrefix(err.Error(), "x509: ")
 		}
 		return ""
-	}
-	if found == "" {
-		found = "there is no PEM certificate in it"
 	}
 	return found
 }
@@ -226,21 +219,19 @@ func (c *Config) Resolve(ctx context.Context) error {
 		if u.PasswordCommand == "" {
 			continue
 		}
-		password, problem := runPassword(ctx, u.PasswordCommand)
-		if problem == "" {
-			problem = passwordProblem(password)
-		}
-		if problem != "" {
-			if len(c.Upstreams) > 1 {
-				problem = "(for " + u.Host + ") " + problem
-			}
-			faults = append(faults, Fault{
-				File: c.File, Key: upstreamKey(i, "password_command").String(),
-				Problem: problem, Instead: "write a command that prints the password and nothing else",
-			})
+		password, err := u.FetchPassword(ctx)
+		if err == nil {
+			u.Password = password
 			continue
 		}
-		u.Password = password
+		problem := err.Error()
+		if len(c.Upstreams) > 1 {
+			problem = "(for " + u.Host + ") " + problem
+		}
+		faults = append(faults, Fault{
+			File: c.File, Key: upstreamKey(i, "password_command").String(),
+			Problem: problem, Instead: "write a command that prints the password and nothing else",
+		})
 	}
 	if len(faults) > 0 {
 		return faults
@@ -256,9 +247,7 @@ func (u *Upstream) FetchPassword(ctx context.Context) (Secret, error) {
 	case u.PasswordCommand != "":
 		password, problem = runPassword(ctx, u.PasswordCommand)
 	case u.PasswordFile != "":
-		var text string
-		text, problem = readSmall(u.PasswordFile)
-		password = Secret(trimLineEnd(strings.TrimPrefix(text, "\ufeff")))
+		password, problem = readPassword(u.PasswordFile)
 	}
 	if problem == "" {
 		problem = passwordProblem(password)
@@ -307,16 +296,16 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// readPassword reads a file as editors leave it: a mark of UTF-8 and the last
+// line end are no part of the password.
+func readPassword(path string) (password Secret, problem string) {
+	text, problem := readSmall(path)
+	return Secret(trimLineEnd(strings.TrimPrefix(text, "\ufeff"))), problem
+}
+
 // trimLineEnd cuts the one line end that editors and echo leave.
 func trimLineEnd(text string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
-
-func dropControl(r rune) rune {
-	if isControl(r) {
-		return -1
-	}
-	return r
-}
