@@ -21,17 +21,12 @@ type Fault struct {
 
 // String returns "file:line: key: problem: instead", less what is empty.
 func (f Fault) String() string {
-	var parts []string
 	place := f.File
 	if place != "" && f.Line > 0 {
 		place += ":" + strconv.Itoa(f.Line)
 	}
-	for _, part := range []string{place, f.Key, f.Problem, f.Instead} {
-		if part != "" {
-			parts = append(parts, part)
-		}
-	}
-	return strings.Join(parts, ": ")
+	parts := []string{place, f.Key, f.Problem, f.Instead}
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 }
 
 // Faults is the error of Load: everything that is wrong, in the order of the
@@ -104,15 +99,9 @@ func shorten(text string) string {
 	return text
 }
 
-// oneOf joins choices for people: `"a", "b" or "c"`.
-func oneOf(choices []string) string {
-	quoted := make([]string, len(choices))
-	for i, choice := range choices {
-		quoted[i] = strconv.Quote(choice)
-	}
-	if len(quoted) < 2 {
-		return strings.Join(quoted, "")
-	}
-	last := len(quoted) - 1
-	return fmt.Sprintf("%s or %s", strings.Join(quoted[:last], ", "), quoted[last])
+// String joins the choices, of which there are two at least, for people: `"a",
+// "b" or "c"`.
+func (c choices) String() string {
+	last := len(c) - 1
+	return fmt.Sprintf(`"%s" or "%s"`, strings.Join(c[:last], `", "`), c[last])
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -42,16 +43,10 @@ func (l *loader) validateNotify() {
 	at := func(name string) key { return key{section: "notify", name: name} }
 	if bounce := at("bounce"); strings.Contains(n.Bounce, "@") {
 		if problem, better := receiverProblem(n.Bounce); problem != "" {
-			if better == "" {
-				better = "postmaster@example.com"
-			}
-			l.fault(bounce, quote(n.Bounce)+" "+problem, l.write(bounce, better))
+			l.fault(bounce, quote(n.Bounce)+" "+problem, l.write(bounce, cmp.Or(better, "postmaster@example.com")))
 		}
-	} else if !l.chosen(&n.Bounce, receivers) {
-		meant := receiverNames[strings.ToLower(n.Bounce)]
-		if meant == "" {
-			meant = "sender"
-		}
+	} else if !receivers.take(&n.Bounce) {
+		meant := cmp.Or(receiverNames[strings.ToLower(n.Bounce)], "sender")
 		l.fault(bounce, quote(n.Bounce)+` is neither "sender" nor "none" nor an address`, l.write(bounce, meant))
 	}
 	webhook := at("webhook")
@@ -66,18 +61,6 @@ func (l *loader) validateNotify() {
 		l.fault(at("command"), "has a zero byte in it", l.write(at("command"), example(at("command"))))
 	}
 	l.checkDuration(at("every"), n.Every, time.Second, day)
-}
-
-// chosen tells whether the value is one of the choices, and makes it so if
-// only its case differs.
-func (l *loader) chosen(value *string, from choices) bool {
-	for _, choice := range from {
-		if strings.EqualFold(*value, choice) {
-			*value = choice
-			return true
-		}
-	}
-	return false
 }
 
 // receiverProblem judges the address that notifications go to.

@@ -123,7 +123,7 @@ func (l *loader) checkOAuth2(i int) {
 	}
 	if o.Flow == "" {
 		if len(given) > 0 && !l.faultyAt(at("flow")) {
-			l.fault(at("flow"), "is missing, for there is a "+given[0], "write flow = "+oneOf(flows))
+			l.fault(at("flow"), "is missing, for there is a "+given[0], "write flow = "+flows.String())
 			l.hinted[at("flow")] = true // so that no password is missed
 		}
 		return

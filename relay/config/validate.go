@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,11 +61,22 @@ var (
 	modeNames     = map[string]string{"sync": "through", "synchronous": "through", "async": "queue", "spool": "queue"}
 )
 
+// choices are the words that a setting may have.
 type choices []string
+
+// take tells whether the value is one of the choices, and makes it so if only
+// its case differs.
+func (c choices) take(value *string) bool {
+	i := slices.IndexFunc(c, func(choice string) bool { return strings.EqualFold(*value, choice) })
+	if i >= 0 {
+		*value = c[i]
+	}
+	return i >= 0
+}
 
 // checkChoice makes the value one of the choices if only its case differs.
 func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[string]string) {
-	if l.chosen(value, from) {
+	if from.take(value) {
 		return
 	}
 	better := example(k)
@@ -73,7 +85,7 @@ func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[
 	} else if meant := spelling.Nearest(*value, from); meant != "" {
 		better = meant
 	}
-	l.fault(k, quote(*value)+" is not "+oneOf(from), l.write(k, better))
+	l.fault(k, quote(*value)+" is not "+from.String(), l.write(k, better))
 }
 
 func (l *loader) checkNumber(k key, value, least, most int) {
@@ -242,14 +254,8 @@ func (l *loader) faultyAt(k key) bool {
 
 func (l *loader) checkProvider(k key, u *Upstream) {
 	names := choices(l.opts.Providers)
-	if u.Provider == "" || len(names) == 0 {
+	if u.Provider == "" || len(names) == 0 || names.take(&u.Provider) {
 		return
-	}
-	for _, name := range names {
-		if strings.EqualFold(u.Provider, name) {
-			u.Provider = name
-			return
-		}
 	}
 	instead := "remove it, and set host"
 	if meant := spelling.Nearest(u.Provider, names); meant != "" {
