@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,15 +75,7 @@ func (l *loader) validateRewrite() {
 			without(allowed)
 		}
 	}
-	for _, sender := range r.Allowed {
-		if problem, better := senderProblem(sender); problem != "" {
-			instead := `write an address, "@domain" or "domain"`
-			if better != "" {
-				instead = "write " + quote(better)
-			}
-			l.fault(allowed, quote(sender)+" "+problem, instead)
-		}
-	}
+	l.checkSenders(allowed, r.Allowed)
 	l.checkAliases(r.Aliases)
 }
 
@@ -106,11 +99,7 @@ func (l *loader) checkSender(k key, r *Rewrite) {
 	if problem == "" {
 		return
 	}
-	instead := l.write(k, example(k))
-	if better != "" {
-		instead = l.write(k, better)
-	}
-	l.fault(k, quote(r.From)+" "+problem, instead)
+	l.fault(k, quote(r.From)+" "+problem, l.write(k, cmp.Or(better, example(k).(string))))
 }
 
 // mailboxProblem judges one address of a person.
@@ -118,12 +107,11 @@ func mailboxProblem(address string) (problem, better string) {
 	if problem, better = receiverProblem(address); problem != "" {
 		return problem, better
 	}
-	if at := strings.LastIndexByte(address, '@'); at < 0 {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
 		return "has no @domain", ""
-	} else if p := localProblem(address[:at]); p != "" {
-		return p, ""
 	}
-	return "", ""
+	return localProblem(address[:at]), ""
 }
 
 // localProblem judges a name as it may stand before an @ without quotes.
@@ -146,27 +134,21 @@ func (l *loader) alias(name string) key {
 // checkAliases judges each alias by itself, then whether they go in circles.
 func (l *loader) checkAliases(aliases Aliases) {
 	stands := make(map[string]string) // which key an address belongs to
-	good := true
+	before := len(l.faults)
 	for _, name := range slices.Sorted(maps.Keys(aliases)) {
-		fault := func(problem, instead string) {
-			l.fault(l.alias(name), problem, instead)
-			good = false
-		}
-		problem := ""
+		k, problem := l.alias(name), localProblem(name)
 		if strings.Contains(name, "@") {
 			problem, _ = mailboxProblem(name)
-		} else {
-			problem = localProblem(name)
 		}
 		switch {
 		case strings.HasPrefix(name, "*"):
-			fault("would stand for everybody, which no alias can", "write the names one by one")
+			l.fault(k, "would stand for everybody, which no alias can", "write the names one by one")
 		case problem != "":
-			fault(quote(name)+" "+problem, `write a name such as root, or "name@example.com"`)
+			l.fault(k, quote(name)+" "+problem, `write a name such as root, or "name@example.com"`)
 		}
 		for _, address := range l.cfg.addresses(name) {
 			if other, ok := stands[address]; ok && !strings.Contains(name, "@") == !strings.Contains(other, "@") {
-				fault("is there as "+quote(other)+" too, and case does not count", "keep one of the two")
+				l.fault(k, "is there as "+quote(other)+" too, and case does not count", "keep one of the two")
 				break
 			}
 			if _, ok := stands[address]; !ok || strings.Contains(name, "@") {
@@ -174,19 +156,15 @@ func (l *loader) checkAliases(aliases Aliases) {
 			}
 		}
 		if len(aliases[name]) == 0 {
-			fault("stands for nobody", "write an address, or remove it")
+			l.fault(k, "stands for nobody", "write an address, or remove it")
 		}
 		for _, target := range aliases[name] {
 			if problem, better := mailboxProblem(target); problem != "" {
-				instead := `write an address such as "admin@example.com"`
-				if better != "" {
-					instead = "write " + quote(better)
-				}
-				fault(quote(target)+" "+problem, instead)
+				l.faultIn(k, target, problem, better, `write an address such as "admin@example.com"`)
 			}
 		}
 	}
-	if good {
+	if len(l.faults) == before {
 		l.checkCircles(aliases, stands)
 	}
 }

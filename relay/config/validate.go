@@ -88,6 +88,23 @@ func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[
 	l.fault(k, quote(*value)+" is not "+from.String(), l.write(k, better))
 }
 
+// faultIn reports what is wrong with an element of a list. What is better, if
+// that is known, is what to write for it.
+func (l *loader) faultIn(k key, element, problem, better, otherwise string) {
+	if better != "" {
+		otherwise = "write " + quote(better)
+	}
+	l.fault(k, quote(element)+" "+problem, otherwise)
+}
+
+func (l *loader) checkSenders(k key, senders []string) {
+	for _, sender := range senders {
+		if problem, better := senderProblem(sender); problem != "" {
+			l.faultIn(k, sender, problem, better, `write an address, "@domain" or "domain"`)
+		}
+	}
+}
+
 func (l *loader) checkNumber(k key, value, least, most int) {
 	if value < least || value > most {
 		l.fault(k, fmt.Sprintf("%d is out of range", value), fmt.Sprintf("write a number from %d to %d", least, most))
@@ -128,11 +145,7 @@ func (l *loader) validateListen() {
 		}
 		seen[address] = true
 		if problem != "" {
-			instead := "keep one of the two"
-			if better != "" {
-				instead = "write " + quote(better)
-			}
-			l.fault(smtp, quote(address)+" "+problem, instead)
+			l.faultIn(smtp, address, problem, better, "keep one of the two")
 		} else if open == "" && !listen.Endpoint(address).onlyLoopback() {
 			open = address
 		}
@@ -146,11 +159,7 @@ func (l *loader) validateListen() {
 	for _, entry := range listen.Allow {
 		problem, better := allowProblem(entry)
 		if problem != "" {
-			instead := `write a network such as "192.0.2.0/24", or "loopback", "private" or "subnet"`
-			if better != "" {
-				instead = "write " + quote(better)
-			}
-			l.fault(allow, quote(entry)+" "+problem, instead)
+			l.faultIn(allow, entry, problem, better, `write a network such as "192.0.2.0/24", or "loopback", "private" or "subnet"`)
 		} else if prefix, err := netip.ParsePrefix(entry); err == nil && prefix.Bits() == 0 {
 			l.warn(allow, l.origins[allow].file, quote(entry)+` lets everybody who reaches this machine send mail in your name; write the networks of your apps, or "private"`)
 		}
@@ -223,15 +232,7 @@ func (l *loader) validateUpstream(i int) {
 	l.checkDuration(at("fallback_after"), u.FallbackAfter, 10*time.Millisecond, time.Minute)
 	l.checkNumber(at("connections"), u.Connections, 0, 1000)
 	l.checkNumber(at("messages_per_connection"), u.MessagesPerConnection, 0, 1_000_000)
-	for _, sender := range u.Senders {
-		if problem, better := senderProblem(sender); problem != "" {
-			instead := `write an address, "@domain" or "domain"`
-			if better != "" {
-				instead = "write " + quote(better)
-			}
-			l.fault(at("senders"), quote(sender)+" "+problem, instead)
-		}
-	}
+	l.checkSenders(at("senders"), u.Senders)
 	l.checkOAuth2(i)
 	l.checkCertificates(i)
 	l.checkLogin(i)
