@@ -50,42 +50,34 @@ func (l *loader) syntaxFault(src string, err error) Fault {
 		f.Line = above + 1 // the parser sees it only at the end of the line
 	}
 	line := lines[f.Line-1]
-	if !utf8.ValidString(line) {
+	match := keyLine.FindStringSubmatch(line)
+	switch {
+	case !utf8.ValidString(line):
 		f.Problem, f.Instead = "this line is not UTF-8 text", "save the file as UTF-8"
-		return f
-	}
-	if strings.TrimSpace(line) == "[["+upstreamSection+"]]" {
+	case strings.TrimSpace(line) == "[["+upstreamSection+"]]":
 		f.Key, f.Problem = upstreamSection, "stands in single brackets above, for one provider, and in double ones here, for several"
 		f.Instead = "write [[upstream]] in both places"
-		return f
-	}
-	if sectionLine.MatchString(line) {
+	case sectionLine.MatchString(line):
 		f.Problem, f.Instead = "this section line is not whole", "write the name between brackets and nothing behind: [upstream]"
-		return f
-	}
-	if addressLine.MatchString(line) {
+	case addressLine.MatchString(line):
 		f.Problem, f.Instead = "this name has an @ and no quotes around it", `write "name@example.com" = …`
-		return f
-	}
-	match := keyLine.FindStringSubmatch(line)
-	if match == nil {
-		return f
-	}
-	k := keyIn(lines[:f.Line-1], match[1])
-	switch match[2] {
-	case "=":
-		f.Key = k.String()
-		f.Problem, f.Instead = l.valueSyntax(k, match[3])
-	case ":":
-		f.Key = k.String()
-		f.Problem, f.Instead = "has a : behind it", "write = for the :"
-	default:
-		// Without a sign between them it may be a password on a line of its own.
-		if l.isKey(k) {
-			f.Key, f.Problem, f.Instead = k.String(), "has no = behind it", l.write(k, example(k))
-		}
+	case match != nil:
+		l.keySyntax(&f, keyIn(lines[:f.Line-1], match[1]), match[2], match[3])
 	}
 	return f
+}
+
+// keySyntax says what is wrong in a line that has a key.
+func (l *loader) keySyntax(f *Fault, k key, sign, value string) {
+	switch {
+	case sign == "=":
+		f.Key = k.String()
+		f.Problem, f.Instead = l.valueSyntax(k, value)
+	case sign == ":":
+		f.Key, f.Problem, f.Instead = k.String(), "has a : behind it", "write = for the :"
+	case l.isKey(k): // else it may be a password on a line of its own
+		f.Key, f.Problem, f.Instead = k.String(), "has no = behind it", l.write(k, example(k))
+	}
 }
 
 // keyIn is the key of a name below these lines.

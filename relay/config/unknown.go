@@ -85,44 +85,45 @@ func (l *loader) unknownSection(k key) {
 
 // unknownKey reports a key of the file that there is none of.
 func (l *loader) unknownKey(k key) {
-	problem := "is not a key that Kurir knows"
-	if meant := otherNames[k.section][strings.ToLower(k.name)]; meant != "" {
-		if k.section == "" {
-			if meant == upstreamSection {
-				l.hintUpstream()
-			}
-			l.fault(k, problem, fmt.Sprintf("write [%s], and its keys below", meant))
-			return
-		}
-		l.hinted[key{k.section, k.index, meant}] = true
-		l.fault(k, problem, "write "+meant)
-		return
+	problem, instead := "is not a key that Kurir knows", ""
+	other := otherNames[k.section][strings.ToLower(k.name)]
+	home, misplaced := l.home(k.name)
+	meant := other
+	if other == "" && !misplaced {
+		meant = spelling.Nearest(k.name, l.keys[k.section])
 	}
-	if home, ok := l.home(k.name); ok {
-		if home == "" {
-			l.fault(k, "is in the wrong place", k.name+" belongs at the top of the file, above the first [section]")
-			return
+	switch {
+	case other != "" && k.section == "":
+		if other == upstreamSection {
+			l.hintUpstream()
 		}
+		instead = fmt.Sprintf("write [%s], and its keys below", other)
+	case meant != "":
+		l.hinted[key{k.section, k.index, meant}] = true
+		instead = "write " + meant
+	case misplaced && home == "":
+		problem, instead = "is in the wrong place", k.name+" belongs at the top of the file, above the first [section]"
+	case misplaced:
 		l.hinted[key{section: home, name: k.name}] = true
-		l.fault(k, "is in the wrong place", fmt.Sprintf("%s belongs in [%s]", k.name, home))
-		return
+		problem, instead = "is in the wrong place", fmt.Sprintf("%s belongs in [%s]", k.name, home)
+	default:
+		instead = l.keysLike(k)
 	}
-	if meant := spelling.Nearest(k.name, l.keys[k.section]); meant != "" {
-		l.hinted[key{k.section, k.index, meant}] = true
-		l.fault(k, problem, "write "+meant)
-		return
-	}
+	l.fault(k, problem, instead)
+}
+
+// keysLike names a key of another section that may be meant, else the keys that
+// there are.
+func (l *loader) keysLike(k key) string {
 	for _, section := range l.sections {
 		if meant := spelling.Nearest(k.name, l.keys[section]); meant != "" && section != "" && section != k.section && section != oauth2Section {
-			l.fault(k, problem, fmt.Sprintf("%s in [%s] may be meant", meant, section))
-			return
+			return fmt.Sprintf("%s in [%s] may be meant", meant, section)
 		}
 	}
 	if k.section == "" {
-		l.fault(k, problem, "the keys above the first [section] are "+strings.Join(l.keys[""], ", "))
-		return
+		return "the keys above the first [section] are " + strings.Join(l.keys[""], ", ")
 	}
-	l.fault(k, problem, fmt.Sprintf("the keys of [%s] are %s", k.section, strings.Join(l.keys[k.section], ", ")))
+	return fmt.Sprintf("the keys of [%s] are %s", k.section, strings.Join(l.keys[k.section], ", "))
 }
 
 // hintUpstream notes that an upstream was meant, so that what it lacks is not
