@@ -200,8 +200,7 @@ func (e Endpoint) onlyLoopback() bool {
 		return true
 	}
 	host, _, _ := net.SplitHostPort(e.Address)
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+	return isLocal(host)
 }
 
 // allowProblem judges one entry of the list of those who may connect.

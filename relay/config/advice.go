@@ -56,12 +56,10 @@ func example(k key) any {
 		return *value
 	case *int:
 		return *value
-	case *Size:
-		return value.String()
-	case *Duration:
-		return value.String()
 	case *[]string:
 		return *value
+	case fmt.Stringer: // a Size or Duration
+		return value.String()
 	}
 	return ""
 }
@@ -89,9 +87,9 @@ func (l *loader) assignmentBeside(other, k key, value any) string {
 	case string:
 		return k.name + " = " + strconv.Quote(value)
 	case []string:
-		quoted := make([]string, len(value))
-		for i, element := range value {
-			quoted[i] = strconv.Quote(element)
+		var quoted []string
+		for _, element := range value {
+			quoted = append(quoted, strconv.Quote(element))
 		}
 		return k.name + " = [" + strings.Join(quoted, ", ") + "]"
 	case pair:

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,14 +28,7 @@ func (c *Config) DropDir() string {
 // its default, as a mistake in there must not cost the mail.
 func LoadOutside(o Options) *Config {
 	l := newLoader(o)
-	path := o.Path
-	if path == "" {
-		path = l.env[envPrefix+"CONFIG"]
-	}
-	if path == "" {
-		path = l.system.config
-	}
-	l.readFile(from(o.Dir, path))
+	l.readFile(from(o.Dir, cmp.Or(o.Path, l.env[envPrefix+"CONFIG"], l.system.config)))
 	l.environment()
 	for _, k := range pathKeys {
 		l.place(k)
