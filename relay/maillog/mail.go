@@ -15,8 +15,7 @@ import (
 
 // Accepted tells that an app got its 250.
 func (l *Log) Accepted(m Mail) {
-	l.count(Count{Event: "message.accepted"})
-	e := m.fields(l.z.Info().Str("event", "message.accepted"))
+	e := m.fields(l.event(zerolog.InfoLevel, "message.accepted", nil))
 	l.about(e, m).Msg("accepted from " + m.Client)
 }
 
@@ -36,8 +35,7 @@ func (l *Log) about(e *zerolog.Event, m Mail) *zerolog.Event {
 // Refused tells that an app's message was not taken. code and enhanced are
 // what the app was told; the server's own stand in the reply.
 func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
-	l.countFailure("message.refused", f)
-	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "message.refused"))
+	e := m.fields(l.event(levelOf(f), "message.refused", f))
 	where(l.about(e, m), f)
 	l.words(e, f, code, enhanced).Msg("refused: " + l.explain(f).Title)
 	l.said(m, f)
@@ -45,8 +43,7 @@ func (l *Log) Refused(m Mail, f *explain.Failure, code int, enhanced explain.Enh
 
 // Sent tells that the smart host took the message, with its words as proof.
 func (l *Log) Sent(m Mail, r *explain.Receipt, took time.Duration) {
-	l.count(Count{Event: "delivery.sent", Candidate: r.Candidate, Elapsed: took})
-	e := m.fields(l.z.Info().Str("event", "delivery.sent"))
+	e := m.fields(l.counted(zerolog.InfoLevel, Count{Event: "delivery.sent", Candidate: r.Candidate, Elapsed: took}))
 	way(e, r.Candidate)
 	e.Int("code", r.Reply.Code)
 	if s := r.Reply.Enhanced.String(); s != "" {
@@ -72,8 +69,7 @@ func (l *Log) Deferred(m Mail, f *explain.Failure, next time.Time) {
 	case f.Permanent(): // it is tried again, and yet needs a person
 		level = zerolog.ErrorLevel
 	}
-	l.countFailure(event, f)
-	e := m.fields(l.z.WithLevel(level).Str("event", event))
+	e := m.fields(l.event(level, event, f))
 	l.failure(e, f).Time("next", next).Msg(l.explain(f).Title)
 	l.said(m, f)
 }
@@ -107,8 +103,7 @@ func (l *Log) GivenUp(m Mail, f *explain.Failure, age time.Duration) {
 }
 
 func (l *Log) failed(m Mail, f *explain.Failure, after time.Duration, message string) {
-	l.countFailure("delivery.failed", f)
-	e := m.fields(l.z.WithLevel(levelOf(f)).Str("event", "delivery.failed"))
+	e := m.fields(l.event(levelOf(f), "delivery.failed", f))
 	l.failure(e, f).Msg(message)
 	l.said(m, f)
 	l.notice(Notice{Event: "delivery.failed", Mail: m, Failure: f, After: after})
@@ -118,8 +113,7 @@ func (l *Log) failed(m Mail, f *explain.Failure, after time.Duration, message st
 // relay died, so that the message may arrive twice.
 func (l *Log) Uncertain(m Mail) {
 	f := explain.Explain(explain.Failure{Cause: explain.DeliveryUncertain, Stage: explain.StageDot})
-	l.countFailure("delivery.uncertain", f)
-	e := m.fields(l.z.Warn().Str("event", "delivery.uncertain"))
+	e := m.fields(l.event(zerolog.WarnLevel, "delivery.uncertain", f))
 	l.failure(e, f).Msg("Kurir was stopped while this message was being sent; it is sent again and may arrive twice.")
 }
 
@@ -133,8 +127,7 @@ func levelOf(f *explain.Failure) zerolog.Level {
 
 // MessageRefused tells that the listener refused a command of an app.
 func (l *Log) MessageRefused(client string, env envelope.Envelope, f *explain.Failure, code int, enhanced explain.EnhancedCode) {
-	l.countFailure("message.refused", f)
-	e := l.z.Warn().Str("event", "message.refused").Str("client", client).Str("from", string(env.From))
+	e := l.event(zerolog.WarnLevel, "message.refused", f).Str("client", client).Str("from", string(env.From))
 	recipients(e, env.To)
 	where(e, f)
 	x := l.explain(f)
@@ -143,8 +136,7 @@ func (l *Log) MessageRefused(client string, env envelope.Envelope, f *explain.Fa
 
 // ClientRejected tells that a connection was refused or closed by policy.
 func (l *Log) ClientRejected(client, reason, fix string) {
-	l.count(Count{Event: "client.rejected"})
-	l.z.Warn().Str("event", "client.rejected").Str("client", client).
+	l.event(zerolog.WarnLevel, "client.rejected", nil).Str("client", client).
 		Str("explanation", reason).Str("fix", fix).
 		Msg("connection rejected: " + reason)
 }

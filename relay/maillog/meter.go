@@ -3,6 +3,8 @@ package maillog
 import (
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"kurir/upstream/explain"
 )
 
@@ -30,17 +32,19 @@ func (l *Log) Metering(m Meter) *Log {
 	return &also
 }
 
-func (l *Log) count(c Count) {
+// counted counts an event and begins its line.
+func (l *Log) counted(level zerolog.Level, c Count) *zerolog.Event {
 	if l.meter != nil {
 		l.meter.Count(c)
 	}
+	return l.z.WithLevel(level).Str("event", c.Event)
 }
 
-// countFailure counts an event that f, which may be nil, is the reason for.
-func (l *Log) countFailure(event string, f *explain.Failure) {
-	c := Count{Event: event}
+// event is counted, for one that f, which may be nil, is the reason for.
+func (l *Log) event(level zerolog.Level, name string, f *explain.Failure) *zerolog.Event {
+	c := Count{Event: name}
 	if f != nil {
 		c.Cause, c.Stage, c.Candidate = f.Cause, f.Stage, f.Candidate
 	}
-	l.count(c)
+	return l.counted(level, c)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"kurir/upstream/explain"
 )
 
@@ -44,8 +46,7 @@ func (l *Log) notice(n Notice) {
 // than they should; f is what is in their way, nil if the route is well. It is
 // told once until it gets better.
 func (l *Log) QueueAge(route string, f *explain.Failure, oldest time.Duration, waiting int) {
-	l.countFailure("queue.age", f)
-	e := l.z.Warn().Str("event", "queue.age").Str("route", route)
+	e := l.event(zerolog.WarnLevel, "queue.age", f).Str("route", route)
 	if f != nil {
 		l.failure(e, f)
 	}
@@ -57,8 +58,7 @@ func (l *Log) QueueAge(route string, f *explain.Failure, oldest time.Duration, w
 // NoticeSent tells that notices were given to the operator, by these ways:
 // "webhook", "command".
 func (l *Log) NoticeSent(by []string, events, omitted int) {
-	l.count(Count{Event: "notice.sent"})
-	e := l.z.Info().Str("event", "notice.sent").Strs("by", by).Int("events", events)
+	e := l.event(zerolog.InfoLevel, "notice.sent", nil).Strs("by", by).Int("events", events)
 	if omitted > 0 {
 		e.Int("omitted", omitted)
 	}
@@ -68,12 +68,11 @@ func (l *Log) NoticeSent(by []string, events, omitted int) {
 // NoticeFailed tells that a way to give notices did not work. again is whether
 // its events are kept for the next one; err must have no secret in it.
 func (l *Log) NoticeFailed(by string, err error, again bool) {
-	l.count(Count{Event: "notice.failed"})
 	message := "could not send a notice by " + by
 	if again {
 		message += "; its events will be in the next one"
 	}
-	l.z.Warn().Str("event", "notice.failed").Str("by", by).Str("error", err.Error()).
+	l.event(zerolog.WarnLevel, "notice.failed", nil).Str("by", by).Str("error", err.Error()).
 		Str("explanation", "A notice of what happened to mail could not be sent. Mail itself is not affected.").
 		Str("fix", "Check notify."+by+" in the configuration, and that it can be reached from this machine.").
 		Bool("again", again).

@@ -66,12 +66,11 @@ func (l *Log) Warning(where, text string) {
 // Selected tells which way in is used from now on, and why those that are
 // preferred were left.
 func (l *Log) Selected(route string, chosen explain.Candidate, left []*explain.Failure) {
-	l.count(Count{Event: "upstream.selected", Candidate: chosen})
 	level := zerolog.InfoLevel
 	if len(left) > 0 {
 		level = zerolog.WarnLevel
 	}
-	e := l.z.WithLevel(level).Str("event", "upstream.selected").Str("route", route)
+	e := l.counted(level, Count{Event: "upstream.selected", Candidate: chosen}).Str("route", route)
 	way(e, chosen)
 	message := "mail goes out over " + chosen.String()
 	if len(left) > 0 {
@@ -96,8 +95,7 @@ func (l *Log) RouteHeld(route string, f *explain.Failure, next time.Time, waitin
 }
 
 func (l *Log) trouble(event string, level zerolog.Level, route string, f *explain.Failure, next time.Time, waiting int) {
-	l.countFailure(event, f)
-	e := l.z.WithLevel(level).Str("event", event).Str("route", route)
+	e := l.event(level, event, f).Str("route", route)
 	l.failure(e, f)
 	if len(f.Candidates) > 0 {
 		l.candidates(e, f.Candidates)
@@ -108,16 +106,14 @@ func (l *Log) trouble(event string, level zerolog.Level, route string, f *explai
 // Limited tells that the smart host bears fewer connections than were open;
 // slots are how many are used from now on.
 func (l *Log) Limited(route string, f *explain.Failure, slots int) {
-	l.countFailure("upstream.limited", f)
-	e := l.z.Info().Str("event", "upstream.limited").Str("route", route)
+	e := l.event(zerolog.InfoLevel, "upstream.limited", f).Str("route", route)
 	l.failure(e, f).Int("connections", slots).
 		Msg(fmt.Sprintf("using at most %d connections: %s", slots, l.explain(f).Title))
 }
 
 // Recovered tells that a route works again.
 func (l *Log) Recovered(route string, over *explain.Failure, after time.Duration, waiting int) {
-	l.count(Count{Event: "upstream.recovered", Cause: over.Cause})
-	l.z.Info().Str("event", "upstream.recovered").Str("route", route).Str("cause", string(over.Cause)).
+	l.counted(zerolog.InfoLevel, Count{Event: "upstream.recovered", Cause: over.Cause}).Str("route", route).Str("cause", string(over.Cause)).
 		Int64("elapsed_ms", after.Milliseconds()).Int("waiting", waiting).
 		Msg(fmt.Sprintf("mail flows again after %s", after.Round(time.Second)))
 	l.notice(Notice{Event: "upstream.recovered", Route: route, Waiting: waiting, Failure: over, After: after})
@@ -145,8 +141,7 @@ func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took ti
 
 // SpoolFull tells that no mail can be taken until there is room.
 func (l *Log) SpoolFull(f *explain.Failure) {
-	l.countFailure("spool.full", f)
-	l.failure(l.z.Error().Str("event", "spool.full"), f).Msg(l.explain(f).Title)
+	l.failure(l.event(zerolog.ErrorLevel, "spool.full", f), f).Msg(l.explain(f).Title)
 	l.notice(Notice{Event: "spool.full", Failure: f})
 }
 
@@ -157,8 +152,7 @@ func (l *Log) SpoolFree() {
 
 // SpoolTrouble tells that the spool could not do something; nothing was lost.
 func (l *Log) SpoolTrouble(what string, err error) {
-	l.count(Count{Event: "spool.trouble"})
-	l.z.Error().Str("event", "spool.trouble").Str("error", err.Error()).
+	l.event(zerolog.ErrorLevel, "spool.trouble", nil).Str("error", err.Error()).
 		Str("fix", "Look at the disk: is it full, read-only or failing?").
 		Msg("could not " + what)
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"kurir/upstream/explain"
 )
 
 // TokenRefreshed tells that account has a new OAuth2 token, good until then.
 func (l *Log) TokenRefreshed(account string, until time.Time) {
-	l.count(Count{Event: "token.refreshed"})
-	l.z.Info().Str("event", "token.refreshed").Str("account", account).Time("until", until).
+	l.event(zerolog.InfoLevel, "token.refreshed", nil).Str("account", account).Time("until", until).
 		Msg("got a new OAuth2 token for " + account)
 }
 
@@ -18,8 +19,7 @@ func (l *Log) TokenRefreshed(account string, until time.Time) {
 // tried again not before next; good is the end of the one that is used until
 // then, zero if there is none.
 func (l *Log) TokenFailed(account string, f *explain.Failure, next, good time.Time) {
-	l.countFailure("token.failed", f)
-	e := l.z.WithLevel(levelOf(f)).Str("event", "token.failed").Str("account", account)
+	e := l.event(levelOf(f), "token.failed", f).Str("account", account)
 	l.failure(e, f).Time("next", next)
 	message := fmt.Sprintf("no OAuth2 token for %s: %s", account, l.explain(f).Title)
 	if !good.IsZero() {
