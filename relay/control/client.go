@@ -119,42 +119,43 @@ func (c *Client) Drop(ctx context.Context, choice Choice, sofar func(Done)) (Don
 }
 
 func (c *Client) act(ctx context.Context, path string, choice Choice, sofar func(Done)) (done Done, err error) {
-	r, err := c.do(ctx, http.MethodPost, path, choice)
-	if err != nil {
-		return done, err
-	}
-	defer r.Close()
-	for lines := json.NewDecoder(r); ; {
-		var now Done
-		if err := lines.Decode(&now); err == io.EOF {
-			return done, nil
-		} else if err != nil {
+	for now, err := range lines[Done](ctx, c, path, choice) {
+		if err != nil {
 			return done, err
 		}
 		done = now
 		sofar(done)
 	}
+	return done, nil
 }
 
 // List gives the messages that fit, oldest first, as the relay sends them.
 func (c *Client) List(ctx context.Context, f Filter) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		r, err := c.do(ctx, http.MethodPost, "queue/list", f)
-		if err != nil {
-			yield(Message{}, err)
-			return
-		}
-		defer r.Close()
-		for lines := json.NewDecoder(r); ; {
-			var m Message
-			err := lines.Decode(&m)
-			switch {
-			case err == io.EOF:
-				return
-			case err == nil && m.ID == 0: // a problem
+		for m, err := range lines[Message](ctx, c, "queue/list", f) {
+			if err == nil && m.ID == 0 { // a problem
 				err = errors.New(m.Error)
 			}
 			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// lines gives an answer of one JSON object a line, up to the first error.
+func lines[T any](ctx context.Context, c *Client, path string, body any) iter.Seq2[T, error] {
+	return func(yield func(v T, err error) bool) {
+		var v T
+		r, err := c.do(ctx, http.MethodPost, path, body)
+		if err != nil {
+			yield(v, err)
+			return
+		}
+		defer r.Close()
+		for next := json.NewDecoder(r); ; {
+			var v T
+			if err := next.Decode(&v); err == io.EOF || !yield(v, err) || err != nil {
 				return
 			}
 		}
