@@ -86,7 +86,7 @@ func newDoor(t *testing.T, failure *explain.Failure) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := control.NewServer(control.Options{Queue: d.queue, Spool: d.spool, SpoolDir: d.dir, Log: log})
+	s := control.NewServer(control.Options{Queue: d.queue, Spool: d.spool, SpoolDir: d.dir, Log: log, Ways: new(control.Ways)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { d.queue.Run(ctx) })

@@ -35,7 +35,7 @@ type Desk struct {
 	files    Files
 	queue    interface{ Waiting() []queue.Waiting }
 	routes   func() []queue.RouteState
-	ways     *Ways // may be nil
+	ways     *Ways // nil where there are no routes
 	language explain.Language
 	ends     func() []End // may be nil
 	status   Status
@@ -211,9 +211,6 @@ func (d *Desk) Status() (Status, error) {
 
 // way is the way in of a route; nil while it is not known.
 func (d *Desk) way(route string) *Way {
-	if d.ways == nil {
-		return nil
-	}
 	c, known := d.ways.of(route)
 	if !known {
 		return nil

@@ -35,19 +35,15 @@ type Options struct {
 
 	FlushHistory func() // has what happened just now written; nil without a history
 
-	Ways *Ways  // the ways in, as far as they are known; may be nil
+	Ways *Ways  // the ways in, as far as they are known
 	Page string // the address of the status page, with its token; "" without one
 }
 
 // A Server answers on the socket.
 type Server struct {
-	desk   *Desk
-	queue  Queue
-	log    *maillog.Log
-	reload func(ctx context.Context) ([]string, error)
-	write  func()
-	page   string
-	http   *http.Server
+	o    Options
+	desk *Desk
+	http *http.Server
 }
 
 // How long a caller may take to ask, and the most that it may say. An answer
@@ -61,7 +57,7 @@ type uidKey struct{}
 
 // NewServer makes a server; Serve runs it.
 func NewServer(o Options) *Server {
-	s := &Server{queue: o.Queue, log: o.Log, reload: o.Reload, write: o.FlushHistory, desk: NewDesk(o), page: o.Page}
+	s := &Server{o: o, desk: NewDesk(o)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/queue/{id}", s.show)
@@ -69,8 +65,8 @@ func NewServer(o Options) *Server {
 	mux.HandleFunc("POST /v1/history/flush", s.written)
 	mux.HandleFunc("POST /v1/queue/list", s.list)
 	mux.HandleFunc("POST /v1/queue/flush", s.flush)
-	mux.HandleFunc("POST /v1/queue/retry", s.act(func(Choice) operation { return s.queue.Retry }, s.log.QueueRetry))
-	mux.HandleFunc("POST /v1/queue/drop", s.act(s.drop, s.log.QueueDrop))
+	mux.HandleFunc("POST /v1/queue/retry", s.act(func(Choice) operation { return s.o.Queue.Retry }, s.o.Log.QueueRetry))
+	mux.HandleFunc("POST /v1/queue/drop", s.act(s.drop, s.o.Log.QueueDrop))
 	s.http = &http.Server{
 		Handler: http.MaxBytesHandler(mux, requestOctets), ReadTimeout: requestTime, IdleTimeout: requestTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0), // a caller that goes away is nobody's trouble
@@ -122,7 +118,7 @@ func refuse(w http.ResponseWriter, err error) {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	st, err := s.desk.Status()
-	st.HTTP = s.page
+	st.HTTP = s.o.Page
 	answer(w, st, err)
 }
 
@@ -158,11 +154,11 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 
 // reloaded answers when the new configuration is in place, or why it is not.
 func (s *Server) reloaded(w http.ResponseWriter, r *http.Request) {
-	if s.reload == nil {
+	if s.o.Reload == nil {
 		refuse(w, errors.New("this relay cannot be reloaded"))
 		return
 	}
-	needRestart, err := s.reload(r.Context())
+	needRestart, err := s.o.Reload(r.Context())
 	answer(w, Reloaded{needRestart}, err)
 }
 
@@ -173,15 +169,15 @@ type Reloaded struct {
 
 // written answers when history has what happened until now.
 func (s *Server) written(w http.ResponseWriter, _ *http.Request) {
-	if s.write != nil {
-		s.write()
+	if s.o.FlushHistory != nil {
+		s.o.FlushHistory()
 	}
 	answer(w, Done{}, nil)
 }
 
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
-	n := s.queue.Flush()
-	s.log.QueueFlush(uid(r), n)
+	n := s.o.Queue.Flush()
+	s.o.Log.QueueFlush(uid(r), n)
 	answer(w, Done{Messages: n}, nil)
 }
 
@@ -214,11 +210,11 @@ type operation = func(ids []spool.ID, told func(spool.ID, error))
 func (s *Server) drop(c Choice) operation {
 	switch {
 	case !c.All:
-		return s.queue.Drop
+		return s.o.Queue.Drop
 	case c.Filter.Failed:
-		return s.queue.DropFailed
+		return s.o.Queue.DropFailed
 	}
-	return s.queue.DropWaiting
+	return s.o.Queue.DropWaiting
 }
 
 // act does something to each message of a choice, and has the log tell. It
