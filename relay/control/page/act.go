@@ -19,33 +19,22 @@ func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, s.o.Queue.Retry, s.o.Log.QueueRetry)
-}
-
-func (s *Server) drop(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, s.o.Queue.Drop, s.o.Log.QueueDrop)
-}
-
 // act does something to the message of a request, and has the log tell.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, do func([]spool.ID, func(spool.ID, error)), tell func(uid int, id string)) {
-	id, err := spool.ParseID(r.PathValue("id"))
-	if err != nil {
-		s.tell(w, r, http.StatusNotFound, "message.unknown")
-		return
-	}
-	var failed error
-	do([]spool.ID{id}, func(_ spool.ID, err error) { failed = err })
-	s.changed()
-	switch {
-	case failed == nil:
-		tell(nobodyKnown, id.String())
-		http.Redirect(w, r, "/message/"+id.String(), http.StatusSeeOther)
-	case errors.Is(failed, queue.ErrUnderway):
-		s.tell(w, r, http.StatusConflict, "act.underway")
-	case errors.Is(failed, spool.ErrNotFound):
-		s.tell(w, r, http.StatusNotFound, "act.gone")
-	default:
-		s.tell(w, r, http.StatusInternalServerError, "act.failed")
-	}
+func (s *Server) act(do func([]spool.ID, func(spool.ID, error)), tell func(uid int, id string)) http.HandlerFunc {
+	return s.acting(s.about(func(w http.ResponseWriter, r *http.Request, id spool.ID) {
+		var failed error
+		do([]spool.ID{id}, func(_ spool.ID, err error) { failed = err })
+		s.changed()
+		switch {
+		case failed == nil:
+			tell(nobodyKnown, id.String())
+			http.Redirect(w, r, "/message/"+id.String(), http.StatusSeeOther)
+		case errors.Is(failed, queue.ErrUnderway):
+			s.tell(w, r, http.StatusConflict, "act.underway")
+		case errors.Is(failed, spool.ErrNotFound):
+			s.tell(w, r, http.StatusNotFound, "act.gone")
+		default:
+			s.tell(w, r, http.StatusInternalServerError, "act.failed")
+		}
+	}))
 }

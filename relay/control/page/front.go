@@ -79,14 +79,13 @@ func (s *Server) route(of control.Route, trusted bool) route {
 		r.Trouble = s.bare(of.Trouble)
 	}
 	if of.Way != nil {
-		r.left = of.Way.Left
-		if !trusted {
-			r.left = nil
-			for _, t := range of.Way.Left {
-				bare := s.bare(&t)
-				bare.Where = t.Where
-				r.left = append(r.left, *bare)
+		for _, t := range of.Way.Left {
+			if !trusted {
+				where := t.Where
+				t = *s.bare(&t)
+				t.Where = where
 			}
+			r.left = append(r.left, t)
 		}
 	}
 	return r

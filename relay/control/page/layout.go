@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"time"
 
@@ -21,10 +22,7 @@ type view struct {
 }
 
 func (s *Server) view(r *http.Request, title string) view {
-	v := view{words: s.words, language: s.o.Language, title: title, trusted: s.isTrusted(r)}
-	if v.language == "" {
-		v.language = explain.English
-	}
+	v := view{words: s.words, language: cmp.Or(s.o.Language, explain.English), title: title, trusted: s.isTrusted(r)}
 	if v.trusted {
 		v.form = s.keys.form
 	}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -25,12 +26,19 @@ type messagePage struct {
 	events  []mail         // oldest first
 }
 
-func (s *Server) message(w http.ResponseWriter, r *http.Request) {
-	id, err := spool.ParseID(r.PathValue("id"))
-	if err != nil {
-		s.tell(w, r, http.StatusNotFound, "message.unknown")
-		return
+// about is h for the message that a request names.
+func (s *Server) about(h func(http.ResponseWriter, *http.Request, spool.ID)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := spool.ParseID(r.PathValue("id"))
+		if err != nil {
+			s.tell(w, r, http.StatusNotFound, "message.unknown")
+			return
+		}
+		h(w, r, id)
 	}
+}
+
+func (s *Server) message(w http.ResponseWriter, r *http.Request, id spool.ID) {
 	p := messagePage{view: s.view(r, s.words.Say("message.title", "id", id.String())), id: id.String()}
 	records, err := s.o.History.Story(p.id)
 	if err != nil {
@@ -73,14 +81,10 @@ func (p *messagePage) fill(story *control.Story) {
 
 // add completes what the message is by what a record says of it.
 func (p *messagePage) add(r history.Record) {
-	for _, f := range []struct {
-		known *string
-		said  string
-	}{{&p.summary.MessageID, r.MessageID}, {&p.summary.From, r.From}, {&p.summary.Client, r.Client}, {&p.summary.Subject, r.Subject}} {
-		if *f.known == "" {
-			*f.known = f.said
-		}
-	}
+	p.summary.MessageID = cmp.Or(p.summary.MessageID, r.MessageID)
+	p.summary.From = cmp.Or(p.summary.From, r.From)
+	p.summary.Client = cmp.Or(p.summary.Client, r.Client)
+	p.summary.Subject = cmp.Or(p.summary.Subject, r.Subject)
 	for _, to := range r.To {
 		if !slices.Contains(p.summary.To, to) {
 			p.summary.To = append(p.summary.To, to)

@@ -48,11 +48,10 @@ type Options struct {
 
 // A Server answers browsers and probes.
 type Server struct {
-	o       Options
-	keys    keys
-	words   words
-	handler http.Handler
-	http    *http.Server
+	o     Options
+	keys  keys
+	words words
+	http  *http.Server
 
 	mu     sync.Mutex
 	status control.Status // of a moment ago
@@ -76,11 +75,11 @@ func New(o Options) *Server {
 	s := &Server{o: o, keys: newKeys(o.Token), words: wordsIn(o.Language)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.front)
-	mux.HandleFunc("GET /message/{id}", s.trusted(s.message))
+	mux.HandleFunc("GET /message/{id}", s.trusted(s.about(s.message)))
 	mux.HandleFunc("GET /search", s.trusted(s.search))
 	mux.HandleFunc("POST /flush", s.acting(s.flush))
-	mux.HandleFunc("POST /message/{id}/retry", s.acting(s.retry))
-	mux.HandleFunc("POST /message/{id}/drop", s.acting(s.drop))
+	mux.HandleFunc("POST /message/{id}/retry", s.act(o.Queue.Retry, o.Log.QueueRetry))
+	mux.HandleFunc("POST /message/{id}/drop", s.act(o.Queue.Drop, o.Log.QueueDrop))
 	for _, name := range []string{"page.css", "page.js"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFileFS(w, r, site, "site/"+name)
@@ -90,16 +89,15 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /upstreamz", s.upstreams)
 	mux.Handle("GET /metrics", o.Metrics)
-	s.handler = guarded(http.MaxBytesHandler(mux, requestOctets))
 	s.http = &http.Server{
-		Handler: s, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: answerTime,
+		Handler: guarded(http.MaxBytesHandler(mux, requestOctets)), ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: answerTime,
 		MaxHeaderBytes: requestOctets, ErrorLog: log.New(io.Discard, "", 0), // a caller that goes away is nobody's trouble
 	}
 	return s
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.http.Handler.ServeHTTP(w, r) }
 
 // Serve answers who comes to l, which it closes, until Close; then it returns
 // nil.
