@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,27 +83,16 @@ func (l *allowList) allows(a netip.Addr) bool {
 	if l.loopback && a.IsLoopback() {
 		return true
 	}
-	for _, p := range l.nets {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return l.subnet != nil && l.subnet.contains(a)
+	return within(l.nets, a) || l.subnet != nil && l.subnet.contains(a)
 }
 
 // advice is the line of the configuration that would let a in.
 func (l *allowList) advice(a netip.Addr) string {
-	var b strings.Builder
-	b.WriteString("listen.allow = [")
-	for _, w := range l.words {
-		fmt.Fprintf(&b, "%q, ", w)
-	}
+	missing := a.String()
 	if a.IsLoopback() {
-		fmt.Fprintf(&b, "%q]", allowLoopback)
-	} else {
-		fmt.Fprintf(&b, "%q]", a.String())
+		missing = allowLoopback
 	}
-	return b.String()
+	return `listen.allow = ["` + strings.Join(append(slices.Clone(l.words), missing), `", "`) + `"]`
 }
 
 // A subnet is the networks that this host's interfaces are in. They may come
@@ -119,14 +109,11 @@ const rereadInterfaces = 10 * time.Second
 func (s *subnet) contains(a netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.within(a) {
-		return !s.gateways[a]
-	}
-	if now := time.Now(); s.read.IsZero() || now.Sub(s.read) >= rereadInterfaces {
+	if now := time.Now(); !within(s.nets, a) && (s.read.IsZero() || now.Sub(s.read) >= rereadInterfaces) {
 		s.read = now
 		s.nets, s.gateways = interfaceNets(), defaultGateways()
 	}
-	return s.within(a) && !s.gateways[a]
+	return within(s.nets, a) && !s.gateways[a]
 }
 
 // isGateway tells whether a was kept out because it is the default gateway.
@@ -136,8 +123,8 @@ func (s *subnet) isGateway(a netip.Addr) bool {
 	return s.gateways[a]
 }
 
-func (s *subnet) within(a netip.Addr) bool {
-	for _, p := range s.nets {
+func within(nets []netip.Prefix, a netip.Addr) bool {
+	for _, p := range nets {
 		if p.Contains(a) {
 			return true
 		}
