@@ -77,22 +77,20 @@ func (c *conn) interpret(line []byte) string {
 		c.command = parseRcpt(string(arg), c.server.opts.Hostname)
 		return feedRCPT
 	case "DATA":
-		if len(arg) > 0 {
-			c.reply(501, explain.EnhancedCode{5, 5, 4}, "DATA has no parameters")
-			return ""
+		if len(arg) == 0 {
+			return feedDATA
 		}
-		return feedDATA
+		c.reply(501, explain.EnhancedCode{5, 5, 4}, "DATA has no parameters")
 	case "BDAT":
 		if c.port.LegacyLineEnds { // octets that were put in would be counted
 			c.quit(502, explain.EnhancedCode{5, 5, 1}, "Not offered here; closing, as a chunk follows")
 			return ""
 		}
 		var ok bool
-		if c.chunk, ok = parseChunk(string(arg)); !ok {
-			c.badChunk()
-			return ""
+		if c.chunk, ok = parseChunk(string(arg)); ok {
+			return feedDATA
 		}
-		return feedDATA
+		c.badChunk()
 	case "RSET":
 		return "RSET\r\n"
 	case "NOOP":
@@ -107,12 +105,7 @@ func (c *conn) interpret(line []byte) string {
 		c.reply(214, explain.EnhancedCode{2, 0, 0},
 			"A relay for the apps of this host: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT")
 	case "AUTH":
-		if c.server.set().AnyLogin {
-			c.signIn(string(arg))
-			return ""
-		}
-		c.reply(502, explain.EnhancedCode{5, 5, 1},
-			"No login is needed here: switch SMTP authentication off in the app")
+		c.signIn(string(arg))
 	case "STARTTLS":
 		return c.startTLS(arg)
 	case "":

@@ -14,6 +14,10 @@ const mechanisms = "PLAIN LOGIN CRAM-MD5"
 // signIn serves AUTH (RFC 4954) for apps that cannot do without: any login is
 // right, and nothing of it is kept.
 func (c *conn) signIn(arg string) {
+	if !c.server.set().AnyLogin {
+		c.reply(502, explain.EnhancedCode{5, 5, 1}, "No login is needed here: switch SMTP authentication off in the app")
+		return
+	}
 	mechanism, initial, hasInitial := strings.Cut(arg, " ")
 	var prompts []string
 	switch strings.ToUpper(mechanism) {
