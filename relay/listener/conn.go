@@ -34,8 +34,8 @@ const clientUnix = "unix"
 //
 // What go-smtp reads are constants that stand for what the client said (see
 // command.go), and some of what it answers is replaced on the way out. Only
-// the goroutine of the session uses a conn, but for drain, dismiss, cut and
-// idleSince.
+// the goroutine of the session uses a conn, but for drain, dismiss, idleSince
+// and the end of Conn.
 type conn struct {
 	net.Conn
 	server *Server
@@ -325,6 +325,3 @@ func (c *conn) releaseBig() {
 		c.big, c.buf = nil, c.idle
 	}
 }
-
-// cut ends the connection under the session.
-func (c *conn) cut() { c.Conn.Close() }

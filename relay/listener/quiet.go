@@ -37,27 +37,22 @@ type repeats struct {
 	fix    string
 }
 
-func newQuietLog(l Log) *quietLog { return &quietLog{log: l, seen: make(map[event]*repeats)} }
-
 // count notes that e happened and returns whether it is to be told now, as
 // only the first few of a minute are, and how many were not told before it.
 func (j *quietLog) count(e event, fix string, few int) (told int, untold int) {
 	now := time.Now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := j.seen[e]
-	if r == nil {
-		if len(j.seen) >= maxRemembered {
-			j.forget(now)
-		}
+	if j.seen[e] == nil && len(j.seen) >= maxRemembered {
+		j.forget(now)
 		if len(j.seen) >= maxRemembered {
 			e.client = manyClients
-			r = j.seen[e]
 		}
-		if r == nil {
-			r = &repeats{since: now}
-			j.seen[e] = r
-		}
+	}
+	r := j.seen[e]
+	if r == nil {
+		r = &repeats{since: now}
+		j.seen[e] = r
 	}
 	if now.Sub(r.since) >= quietFor {
 		untold = r.untold

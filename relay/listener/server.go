@@ -126,12 +126,12 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		opts:      o,
-		log:       newQuietLog(o.Log),
+		log:       &quietLog{log: o.Log, seen: make(map[event]*repeats)},
+		gate:      newGate(),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 		gone:      make(chan struct{}),
 	}
-	s.gate = newGate()
 	if err := s.Configure(o.Settings); err != nil {
 		return nil, err
 	}
@@ -232,7 +232,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cancel()
 	s.mu.Lock()
 	for c := range s.conns {
-		c.cut()
+		c.Conn.Close() // under the session
 	}
 	s.mu.Unlock()
 	<-s.gone
@@ -251,7 +251,6 @@ func (s *Server) enter(c *conn) bool {
 }
 
 func (s *Server) leave(c *conn) {
-	s.gate.leave(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.conns[c]; !ok {
