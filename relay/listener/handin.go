@@ -27,7 +27,7 @@ func (s *Server) HandIn(ctx context.Context, env envelope.Envelope, client strin
 	}
 	defer w.Release()
 	n := &canonical{w: w, limit: s.opts.MaxMessageSize(), fresh: true}
-	_, err = io.Copy(textWriter{n}, content)
+	_, err = io.Copy(n, content)
 	if err == nil {
 		n.finish()
 		err = n.err
@@ -43,12 +43,10 @@ func (s *Server) HandIn(ctx context.Context, env envelope.Envelope, client strin
 	return submit(ctx, draft)
 }
 
-// A textWriter gives what is written to it canonical line ends.
-type textWriter struct{ n *canonical }
-
-func (t textWriter) Write(p []byte) (int, error) {
-	t.n.text(p)
-	return len(p), t.n.err
+// Write is text, and tells what has failed.
+func (n *canonical) Write(p []byte) (int, error) {
+	n.text(p)
+	return len(p), n.err
 }
 
 // begin makes a draft for a message that comes from origin, under the policy of
@@ -80,10 +78,7 @@ func (s *Server) Address(mailbox string) (envelope.Path, error) {
 
 func (s *Server) notHandedIn(env envelope.Envelope, client string, err error) queue.Answer {
 	r := s.contentRefusal(err)
-	r.failure.Stage = explain.StageDot
-	x := s.explain(r)
-	s.log.refused(client, env, r, x)
-	return queue.Answer{Code: r.code, Enhanced: r.enhanced, Text: x.Title}
+	return queue.Answer{Code: r.code, Enhanced: r.enhanced, Text: s.refuse(explain.StageDot, client, env, r).Title}
 }
 
 // contentRefusal says what is wrong with content that could not be written.

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -30,6 +31,14 @@ func faulty(err error) explain.Fact {
 // explain says r in the language of the server.
 func (s *Server) explain(r *refusal) explain.Explanation {
 	return r.failure.ExplanationIn(s.set().Language)
+}
+
+// refuse tells the log of a transaction, or a part of it, that is refused.
+func (s *Server) refuse(stage explain.Stage, client string, env envelope.Envelope, r *refusal) explain.Explanation {
+	r.failure.Stage = stage
+	x := s.explain(r)
+	s.log.refused(client, env, r, x)
+	return x
 }
 
 // turnAway tells the log of a client that is refused as a whole.

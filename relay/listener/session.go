@@ -156,9 +156,7 @@ func spoolRefusal(err error) *refusal {
 
 // refuse tells the log and returns the reply.
 func (s *session) refuse(stage explain.Stage, r *refusal) error {
-	r.failure.Stage = stage
-	x := s.server.explain(r)
-	s.server.log.refused(s.conn.client, s.env, r, x)
+	x := s.server.refuse(stage, s.conn.client, s.env, r)
 	return smtpError(r.code, r.enhanced, x.Title, s.utf8)
 }
 
