@@ -240,12 +240,7 @@ func (c *conn) await(began time.Time) error {
 	c.mu.Lock()
 	c.waiting = false
 	c.mu.Unlock()
-	c.w += n
-	c.full = c.w == len(c.buf)
-	if n > 0 {
-		return nil
-	}
-	return orEOF(err)
+	return c.came(n, err)
 }
 
 // more fills buf inside a message. The time runs anew for each read, so that
@@ -268,13 +263,22 @@ func (c *conn) more() error {
 	c.mu.Unlock()
 	n, err := c.in.Read(c.buf[c.w:])
 	c.pay(n)
+	c.remember(c.buf[c.w : c.w+n])
+	return c.came(n, err)
+}
+
+// came takes what a read has brought into buf; an error counts when it brought
+// nothing.
+func (c *conn) came(n int, err error) error {
 	c.w += n
 	c.full = c.w == len(c.buf)
-	if n > 0 {
-		c.remember(c.buf[c.w-n : c.w])
+	switch {
+	case n > 0:
 		return nil
+	case err == nil: // no net.Conn does that for long
+		return io.ErrNoProgress
 	}
-	return orEOF(err)
+	return err
 }
 
 // maxTail is how much of what came last is kept, to explain a stall.
@@ -283,13 +287,6 @@ const maxTail = 8
 func (c *conn) remember(b []byte) {
 	c.tail = append(c.tail, b[max(0, len(b)-maxTail):]...)
 	c.tail = append(c.tail[:0], c.tail[max(0, len(c.tail)-maxTail):]...)
-}
-
-func orEOF(err error) error {
-	if err == nil { // a read of nothing: no net.Conn does that for long
-		return io.ErrNoProgress
-	}
-	return err
 }
 
 // leastRoom is what legacyLines needs, which adds to what it reads.
