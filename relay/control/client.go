@@ -47,8 +47,7 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (io.Read
 	var network *net.OpError
 	switch {
 	case errors.As(err, &network) && network.Op == "dial":
-		var where *url.Error // which names a host that is none
-		if errors.As(err, &where) {
+		if where, ok := errors.AsType[*url.Error](err); ok { // which names a host that is none
 			err = where.Err
 		}
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
