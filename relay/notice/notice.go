@@ -37,8 +37,7 @@ type Options struct {
 	Host    string // our own name
 	Version string // of Kurir
 
-	// Routes tells how the routes are doing; it is asked once a minute. nil
-	// means that nobody looks at the age of what waits.
+	// Routes tells how the routes are doing; it is asked once a minute.
 	Routes func() []queue.RouteState
 
 	Log *maillog.Log
@@ -172,20 +171,13 @@ func (n *Notifier) next() (wait time.Duration, ok bool) {
 	if n.gathered.empty() {
 		return 0, false
 	}
-	at, limit := n.gathered.first.Add(gatherTime), n.last.Add(n.settings.Every)
-	if limit.After(at) {
-		at = limit
-	}
-	return time.Until(at), true
+	return max(time.Until(n.gathered.first.Add(gatherTime)), time.Until(n.last.Add(n.settings.Every))), true
 }
 
 // look tells of routes whose oldest message is too old. That of a held route
 // was told otherwise, and does not count for as long as what was held is
 // still being worked off.
 func (n *Notifier) look() {
-	if n.o.Routes == nil {
-		return
-	}
 	for _, r := range n.o.Routes() {
 		age := time.Since(r.Oldest)
 		switch old := !r.Oldest.IsZero() && age > tooOld; {

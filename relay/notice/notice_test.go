@@ -136,7 +136,8 @@ func (j *journal) String() string {
 func options(j *journal, s notice.Settings) notice.Options {
 	return notice.Options{
 		Settings: s, Host: "relay.example.com", Version: "1.2.3",
-		Log: maillog.New(j, maillog.Options{Level: "info", Format: "json"}),
+		Log:    maillog.New(j, maillog.Options{Level: "info", Format: "json"}),
+		Routes: func() []queue.RouteState { return nil },
 	}
 }
 

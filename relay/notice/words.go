@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"strconv"
@@ -84,10 +85,7 @@ func (w words) line(e *event) string {
 		if len(e.To) > 1 {
 			to = w.Say("notice.others", "to", to, "others", strconv.Itoa(len(e.To)-1))
 		}
-		from := e.From
-		if from == "" {
-			from = "<>" // the null reverse-path
-		}
+		from := cmp.Or(e.From, "<>") // the null reverse-path
 		what := "notice.failed"
 		if e.Count > 1 {
 			what = "notice.several"
