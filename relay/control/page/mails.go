@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,7 +19,8 @@ type mail struct {
 }
 
 func (s *Server) mail(r history.Record) mail {
-	m := mail{Record: r, state: "plain", outcome: s.words.Say("event." + strings.ReplaceAll(r.Event, ".", "_"))}
+	outcome := s.words.Say("event." + strings.ReplaceAll(r.Event, ".", "_"))
+	m := mail{Record: r, state: "plain", outcome: cmp.Or(outcome, r.Event)}
 	switch r.Event {
 	case "delivery.sent":
 		m.state = "good"
@@ -26,9 +28,6 @@ func (s *Server) mail(r history.Record) mail {
 		m.state = "warn"
 	case "delivery.held", "delivery.failed", "message.refused":
 		m.state = "bad"
-	}
-	if m.outcome == "" {
-		m.outcome = r.Event
 	}
 	return m
 }
