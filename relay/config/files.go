@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -149,10 +150,7 @@ func (l *loader) checkCertificates(i int) {
 	at := func(name string) key { return upstreamKey(i, name) }
 	if u.CAFile != "" {
 		text, problem := readSmall(u.CAFile)
-		if problem == "" {
-			problem = authorityProblem([]byte(text))
-		}
-		if problem != "" {
+		if problem = cmp.Or(problem, authorityProblem([]byte(text))); problem != "" {
 			l.fault(at("ca_file"), u.CAFile+": "+problem, "give the path of a PEM file with the authority's certificate")
 		}
 	}
@@ -249,10 +247,7 @@ func (u *Upstream) FetchPassword(ctx context.Context) (Secret, error) {
 	case u.PasswordFile != "":
 		password, problem = readPassword(u.PasswordFile)
 	}
-	if problem == "" {
-		problem = passwordProblem(password)
-	}
-	if problem != "" {
+	if problem = cmp.Or(problem, passwordProblem(password)); problem != "" {
 		return "", errors.New(problem)
 	}
 	return password, nil

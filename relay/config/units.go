@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -144,10 +145,7 @@ func parseDuration(text string) (Duration, error) {
 		if err != nil || time.Duration(n) > math.MaxInt64/day {
 			return 0, errNotDuration
 		}
-		total, text = time.Duration(n)*day, rest
-		if text == "" {
-			text = "0"
-		}
+		total, text = time.Duration(n)*day, cmp.Or(rest, "0")
 	}
 	clock, err := time.ParseDuration(text)
 	if err != nil || clock < 0 || clock > math.MaxInt64-total {

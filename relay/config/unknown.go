@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,10 +67,7 @@ func (l *loader) unknownSection(k key) {
 	instead := "remove it"
 	switch name := strings.ToLower(k.name); {
 	case k.section == "":
-		meant := otherNames[""][name]
-		if meant == "" {
-			meant = spelling.Nearest(k.name, l.sections[1:])
-		}
+		meant := cmp.Or(otherNames[""][name], spelling.Nearest(k.name, l.sections[1:]))
 		if meant == upstreamSection {
 			l.hintUpstream()
 		}
