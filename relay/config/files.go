@@ -172,11 +172,9 @@ func (l *loader) checkPair(cert, certKey key, certPath, keyPath string) {
 			return ""
 		}
 		text, problem := readSmall(path)
-		if problem != "" {
+		if block, _ := pem.Decode([]byte(text)); block == nil {
+			text, problem = "", cmp.Or(problem, "there is no PEM block in it")
 			l.fault(k, path+": "+problem, "give the path of a PEM file")
-		} else if block, _ := pem.Decode([]byte(text)); block == nil {
-			l.fault(k, path+": there is no PEM block in it", "give the path of a PEM file")
-			return ""
 		}
 		return text
 	}

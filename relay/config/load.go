@@ -221,22 +221,19 @@ func (l *loader) find() (path string, looked []string, err error) {
 }
 
 func (l *loader) readFile(path string) {
-	l.file, l.cfg.File = path, path
+	l.file, l.cfg.File, l.unreadable = path, path, true
 	src, problem := readSmall(path)
 	if problem != "" {
-		l.unreadable = true
 		l.faults = append(l.faults, Fault{File: path, Problem: problem, Instead: "give the path of a text file that Kurir may read"})
 		return
 	}
 	l.outline = outlineOf(src)
 	if line := l.outline.deep; line > 0 {
-		l.unreadable = true
 		l.faults = append(l.faults, Fault{File: path, Line: line, Problem: "this is nested too deeply", Instead: "no setting has more than a section and a key"})
 		return
 	}
 	// A line that is not TOML is left out and the rest read again, so that all
 	// that is wrong is told at once.
-	l.unreadable = true
 	for range maxSyntaxFaults {
 		var root map[string]any
 		_, err := toml.Decode(src, &root)

@@ -7,8 +7,6 @@ import (
 	"kurir/upstream/redact"
 )
 
-const redacted = redact.Mark
-
 // A Secret is text that prints as "[redacted]" wherever it may end up, with
 // every verb of fmt, in JSON, TOML and slog; no secret prints as nothing. Only
 // Reveal gives the text. Keep it in exported fields: fmt calls no methods on
@@ -22,7 +20,7 @@ func (s Secret) String() string {
 	if s == "" {
 		return ""
 	}
-	return redacted
+	return redact.Mark
 }
 
 // Format writes what String returns for every verb and flag.

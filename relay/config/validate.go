@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -80,9 +81,7 @@ func (l *loader) checkChoice(k key, value *string, from choices, otherNames map[
 		return
 	}
 	better := example(k)
-	if meant := otherNames[strings.ToLower(*value)]; meant != "" {
-		better = meant
-	} else if meant := spelling.Nearest(*value, from); meant != "" {
+	if meant := cmp.Or(otherNames[strings.ToLower(*value)], spelling.Nearest(*value, from)); meant != "" {
 		better = meant
 	}
 	l.fault(k, quote(*value)+" is not "+from.String(), l.write(k, better))
