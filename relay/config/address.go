@@ -264,14 +264,11 @@ func senderProblem(sender string) (problem, better string) {
 		}
 	}
 	at := strings.LastIndexByte(sender, '@')
-	local, domain := "", sender
-	if at >= 0 {
-		local, domain = sender[:at], sender[at+1:]
-	}
+	local, domain := sender[:max(at, 0)], sender[at+1:]
 	if strings.ContainsFunc(local, func(r rune) bool { return r <= ' ' || r == 0x7f }) || len(local) > 64 {
 		return "is not an address", ""
 	}
-	if problem := nameProblem(domain); domain == "" || problem != "" {
+	if nameProblem(domain) != "" {
 		return "has no valid domain", ""
 	}
 	return "", ""
