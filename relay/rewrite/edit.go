@@ -33,7 +33,7 @@ func (w *Writer) edits(section []byte, signed map[string]bool) (edits []edit) {
 				change = s.judged
 			}
 		case "sender":
-			if change = s.judged && !s.policy.mayStay(valueOf(section, m), 1); change {
+			if change = s.judged && !w.opts.Policy.mayStay(valueOf(section, m), 1); change {
 				instead, s.sender = s.sender, ""
 			}
 		case "reply-to":
@@ -48,7 +48,6 @@ func (w *Writer) edits(section []byte, signed map[string]bool) (edits []edit) {
 
 // senders is what becomes of the fields that name one.
 type senders struct {
-	policy  *Policy
 	judged  bool   // From and Sender are
 	author  int    // the mark of the From that counts; -1 if there is none
 	from    string // what stands in its place; "" if it stays
@@ -57,8 +56,9 @@ type senders struct {
 }
 
 func (w *Writer) senders(section []byte) (s senders) {
-	s.policy, s.author = w.opts.Policy, -1
-	if s.judged = s.policy.rewrites(); !s.judged || w.header.From == "" {
+	p := w.opts.Policy
+	s.author = -1
+	if s.judged = p.rewrites(); !s.judged || w.header.From == "" {
 		return s
 	}
 	answered := false // there is a Reply-To
@@ -75,17 +75,16 @@ func (w *Writer) senders(section []byte) (s senders) {
 	if s.author < 0 {
 		return s
 	}
-	if s.policy.mayStay(value, len(value)) {
+	if p.mayStay(value, len(value)) {
 		if list, _ := mailboxes(value); len(list) > 1 { // RFC 5322, section 3.6.2 wants a Sender
-			s.sender = "Sender: " + s.policy.from.String() + "\r\n"
+			s.sender = "Sender: " + p.from.String() + "\r\n"
 		}
 		return s
 	}
-	var replyTo string
-	s.from, replyTo = s.policy.replace(value)
-	if !answered && replyTo != "" {
+	from, replyTo := p.replace(value)
+	s.from, s.replyTo = from, !answered && replyTo != ""
+	if s.replyTo {
 		s.from += replyTo
-		s.replyTo = true
 	}
 	return s
 }
