@@ -225,12 +225,16 @@ func allowProblem(entry string) (problem, better string) {
 	if err != nil {
 		bare := strings.NewReplacer("[", "", "]", "").Replace(entry) // as Postfix writes IPv6
 		if _, err := netip.ParsePrefix(bare); err == nil && bare != entry {
-			return "has brackets", bare
+			_, better = allowProblem(bare)
+			return "has brackets", cmp.Or(better, bare)
 		}
 		if meant := spelling.Nearest(entry, []string{"loopback", "private", "subnet"}); meant != "" {
 			return "is not known", meant
 		}
 		return "is not a network", ""
+	}
+	if v4 := prefix.Addr().Unmap(); v4 != prefix.Addr() && prefix.Bits() >= 96 {
+		return "is IPv4 in the form of IPv6", netip.PrefixFrom(v4, prefix.Bits()-96).Masked().String()
 	}
 	if prefix.Masked() != prefix {
 		return "is one machine and a network at once", prefix.Masked().String()

@@ -95,13 +95,12 @@ func (l *loader) credential(u *Upstream) bool {
 		return false
 	}
 	k := upstreamKey(0, "password")
-	text, problem := readSmall(path)
+	password, problem := readPassword(path)
 	if problem != "" {
 		l.fault(k, "the systemd credential "+path+": "+problem, "see LoadCredential= in the unit")
 		return true
 	}
-	u.Password = Secret(trimLineEnd(text))
-	if u.Password == "" {
+	if u.Password = password; password == "" {
 		return false
 	}
 	l.checkPassword(k, u.Password)

@@ -267,6 +267,7 @@ func TestShare(t *testing.T) {
 
 // An app's mail must get through while a flood of others connects and idles.
 func TestFlood(t *testing.T) {
+	began := time.Now()
 	r := start(t, func(o *listener.Options) { o.MaxConnections = 20 })
 	var flood sync.WaitGroup
 	done := make(chan struct{})
@@ -319,7 +320,8 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d of 200 sent, %d arrived", sent, len(r.taken()))
 	}
 	t.Logf("%d of 200 sent beside the flood", sent)
-	if rejected, _, _ := r.logs(); len(rejected) > 1 {
+	minutes := int(time.Since(began) / time.Minute)
+	if rejected, _, _ := r.logs(); len(rejected) > 1+minutes {
 		t.Errorf("%d log lines: %q", len(rejected), rejected[:2])
 	}
 }

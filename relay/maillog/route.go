@@ -134,7 +134,7 @@ func (l *Log) SpoolRecovered(messages int, torn int64, damaged []string, took ti
 	if len(damaged) > 0 {
 		level = zerolog.ErrorLevel
 	}
-	l.z.WithLevel(level).Str("event", "spool.recovered").Int("messages", messages).
+	l.event(level, "spool.recovered", nil).Int("messages", messages).
 		Int64("torn_bytes", torn).Strs("damaged", damaged).Int64("elapsed_ms", took.Milliseconds()).
 		Msg(fmt.Sprintf("%d messages wait in the spool", messages))
 }
@@ -147,7 +147,7 @@ func (l *Log) SpoolFull(f *explain.Failure) {
 
 // SpoolFree tells that SpoolFull is over.
 func (l *Log) SpoolFree() {
-	l.z.Info().Str("event", "spool.recovered").Msg("the spool has room again; mail is taken")
+	l.event(zerolog.InfoLevel, "spool.recovered", nil).Msg("the spool has room again; mail is taken")
 }
 
 // SpoolTrouble tells that the spool could not do something; nothing was lost.
