@@ -2,6 +2,7 @@ package discover
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -54,10 +55,7 @@ func (o Options) askAutoconfig(ctx context.Context, f *Finding, address string) 
 		if s == nil {
 			continue
 		}
-		f.How, f.Source, f.Host = ByAutoconfig, urls[i], s.host
-		if s.username != "" {
-			f.Username = s.username
-		}
+		f.How, f.Source, f.Host, f.Username = ByAutoconfig, urls[i], s.host, cmp.Or(s.username, f.Username)
 		if s.way != (provider.Candidate{Port: 465, TLS: explain.Implicit}) &&
 			s.way != (provider.Candidate{Port: 587, TLS: explain.STARTTLS}) {
 			f.Candidate = s.way

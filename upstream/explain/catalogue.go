@@ -78,14 +78,10 @@ var (
 
 // catalogue is read when the first failure is explained. The data is part of
 // the program, so that a fault in it is a fault of the program.
-var catalogue = sync.OnceValue(func() map[Cause]catalogueRow {
+var catalogue = sync.OnceValue(func() []catalogueRow {
 	var file struct{ Cause []catalogueRow }
 	mustDecode(catalogueData, &file)
-	rows := make(map[Cause]catalogueRow, len(file.Cause))
-	for _, r := range file.Cause {
-		rows[r.Name] = r
-	}
-	return rows
+	return file.Cause
 })
 
 func mustDecode(data string, v any) {
@@ -96,20 +92,21 @@ func mustDecode(data string, v any) {
 
 // Causes lists all causes, in the order of the catalogue.
 func Causes() []Cause {
-	var file struct{ Cause []catalogueRow }
-	mustDecode(catalogueData, &file)
-	causes := make([]Cause, len(file.Cause))
-	for i, r := range file.Cause {
-		causes[i] = r.Name
+	var causes []Cause
+	for _, r := range catalogue() {
+		causes = append(causes, r.Name)
 	}
 	return causes
 }
 
-func row(c Cause) catalogueRow {
-	if r, ok := catalogue()[c]; ok {
-		return r
+// row is the policy of a cause, and that of Unknown for one that has none.
+func row(c Cause) *catalogueRow {
+	rows := catalogue()
+	i := slices.IndexFunc(rows, func(r catalogueRow) bool { return r.Name == c })
+	if i < 0 {
+		return row(Unknown)
 	}
-	return catalogue()[Unknown]
+	return &rows[i]
 }
 
 // code is that of the reply, or of the one that another program quotes in its

@@ -22,6 +22,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -90,26 +91,30 @@ func (f *Failure) byToken() bool {
 // causeOfError tells errors apart by their types. Where a type says nothing,
 // the stage does: each has one thing that can be missing in a server's offer.
 func (f *Failure) causeOfError() Cause {
-	if c := certificateCause(f.Err); c != "" {
+	if c := causeOnTheWay(f.Err); c != "" {
 		return c
 	}
-	if c := networkCause(f.Err); c != "" {
-		return c
-	}
-	var alert tls.AlertError
-	switch {
-	case errors.As(f.Err, &alert):
-		return alertCause(alert)
-	case f.Stage == StageGreeting || f.Stage == StageEHLO:
+	switch f.Stage {
+	case StageGreeting, StageEHLO:
 		return ProtocolWrongPort
-	case f.Stage == StageSTARTTLS:
+	case StageSTARTTLS:
 		return TLSNotOffered
-	case f.Stage == StageTLS:
+	case StageTLS:
 		return TLSVersion
-	case f.Stage == StageAuth:
+	case StageAuth:
 		return AuthMechanism
 	}
 	return Unknown
+}
+
+// causeOnTheWay is why a server could not be reached, or not over TLS; "" if
+// that is not it.
+func causeOnTheWay(err error) Cause {
+	c := cmp.Or(certificateCause(err), networkCause(err))
+	if alert, ok := errors.AsType[tls.AlertError](err); c == "" && ok {
+		return alertCause(alert)
+	}
+	return c
 }
 
 // aboutToken tells that no OAuth2 token could be got, so that the smart host
@@ -120,15 +125,8 @@ func (f *Failure) aboutToken() bool {
 
 // causeOfToken says why: the token endpoint refused us, or could not be asked.
 func (f *Failure) causeOfToken() Cause {
-	if f.Fact(FactTokenError) == "" {
-		for _, c := range []Cause{certificateCause(f.Err), networkCause(f.Err)} {
-			if c != "" {
-				return c
-			}
-		}
-		if alert, ok := errors.AsType[tls.AlertError](f.Err); ok {
-			return alertCause(alert)
-		}
+	if c := causeOnTheWay(f.Err); c != "" && f.Fact(FactTokenError) == "" {
+		return c
 	}
 	if q, ok := f.question(); ok {
 		if r := q.answer(); r != nil {
@@ -164,16 +162,11 @@ func certificateCause(err error) Cause {
 // section 6.2).
 func alertCause(alert tls.AlertError) Cause {
 	const (
-		handshakeFailure    = 40
 		badCertificate      = 42
 		unsupported         = 43
-		protocolVersion     = 70
-		insufficient        = 71
 		certificateRequired = 116
 	)
 	switch alert {
-	case protocolVersion, handshakeFailure, insufficient:
-		return TLSVersion
 	case certificateRequired, badCertificate, unsupported:
 		return AuthRequired // it wants a certificate of ours
 	}
