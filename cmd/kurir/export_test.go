@@ -1,4 +1,10 @@
 package main
 
-// Main is the program, for tests that run it as its users do.
-var Main = main
+import "runtime"
+
+// Main is the program, for tests that run it as its users do: no memory is
+// profiled, as in a program that no test is linked into.
+func Main() {
+	runtime.MemProfileRate = 0
+	main()
+}
