@@ -107,30 +107,24 @@ func (p *addressParser) closing(end func(string) int) int {
 	return n
 }
 
-func quotedEnd(s string) int {
+func quotedEnd(s string) int { return pairEnd(s, '"') }
+
+func commentEnd(s string) int { return pairEnd(s, ')') }
+
+// pairEnd is the length of what begins with the first octet of s and ends with
+// another, 0 if it has no end. Pairs of two different octets may be nested.
+func pairEnd(s string, end byte) int {
+	depth := 1
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
 			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
-}
-
-func commentEnd(s string) int {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
+		case end:
 			if depth--; depth == 0 {
 				return i + 1
 			}
+		case s[0]:
+			depth++
 		}
 	}
 	return 0
