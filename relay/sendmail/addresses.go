@@ -48,19 +48,15 @@ func encodedWord(s string) int {
 }
 
 func (p *addressParser) next() error {
-	c := p.rest[0]
-	switch c {
+	length, word := 1, p.rest[:1]
+	switch p.rest[0] {
 	case '"':
 		if n := p.closing(quotedEnd); n > 0 {
-			p.words.WriteString(p.rest[:n])
-			p.rest = p.rest[n:]
-			return nil
+			length, word = n, p.rest[:n]
 		}
 	case '(':
 		if n := p.closing(commentEnd); n > 0 {
-			p.words.WriteByte(' ')
-			p.rest = p.rest[n:]
-			return nil
+			length, word = n, " "
 		}
 	case '<':
 		inside, rest := p.rest[1:], ""
@@ -73,9 +69,7 @@ func (p *addressParser) next() error {
 		return nil
 	case '=':
 		if n := encodedWord(p.rest); n > 0 {
-			p.words.WriteByte('x')
-			p.rest = p.rest[n:]
-			return nil
+			length, word = n, "x"
 		}
 	case ',', ';':
 		p.rest = p.rest[1:]
@@ -87,8 +81,8 @@ func (p *addressParser) next() error {
 			return nil
 		}
 	}
-	p.words.WriteByte(c)
-	p.rest = p.rest[1:]
+	p.words.WriteString(word)
+	p.rest = p.rest[length:]
 	return nil
 }
 
