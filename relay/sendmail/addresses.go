@@ -8,17 +8,23 @@ import (
 	"kurir/upstream/envelope"
 )
 
-// addresses finds the mailboxes in a list as header fields and arguments have
-// it (RFC 5322, section 3.4): with names, comments and groups. What is written
+// addresses finds the mailboxes in lists as header fields and arguments have
+// them (RFC 5322, section 3.4): with names, comments and groups. What is written
 // wrongly is understood as long as it can mean only one thing.
-func addresses(list string) ([]string, error) {
-	p := addressParser{rest: list}
-	for p.rest != "" {
-		if err := p.next(); err != nil {
+func addresses(lists ...string) (found []string, err error) {
+	for _, list := range lists {
+		p := addressParser{rest: list, found: found}
+		for p.rest != "" {
+			if err := p.next(); err != nil {
+				return nil, err
+			}
+		}
+		if err := p.finish(); err != nil {
 			return nil, err
 		}
+		found = p.found
 	}
-	return p.found, p.finish()
+	return found, nil
 }
 
 // An addressParser is in one element of a list.

@@ -95,15 +95,7 @@ func (h *header) recipients() ([]string, error) {
 	if len(lists) == 0 {
 		lists = h.values("to", "cc", "bcc")
 	}
-	var all []string
-	for _, list := range lists {
-		found, err := addresses(list)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+	return addresses(lists...)
 }
 
 // hideBlind removes the fields that nobody else may see.

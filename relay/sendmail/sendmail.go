@@ -109,13 +109,9 @@ func newLetter(o *Options, input *content) (letter, error) {
 	if err != nil {
 		return letter{}, err
 	}
-	var to []string
-	for _, arg := range o.to {
-		found, err := addresses(arg)
-		if err != nil {
-			return letter{}, err
-		}
-		to = append(to, found...)
+	to, err := addresses(o.to...)
+	if err != nil {
+		return letter{}, err
 	}
 	if o.fromHeader {
 		found, err := h.recipients()
