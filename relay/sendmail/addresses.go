@@ -206,16 +206,11 @@ func mailbox(s string) (envelope.Path, error) {
 	}
 	path, err := envelope.ParsePath(s + here)
 	if err != nil {
-		return "", fmt.Errorf("address %q cannot be used: %s", shorten(s), strings.Map(dropControls, problemOf(err)))
+		text := err.Error()
+		problem := text[strings.LastIndex(text, ": ")+1:] // behind the address, which is not the one that was given
+		return "", fmt.Errorf("address %q cannot be used: %s", shorten(s), strings.Map(dropControls, problem))
 	}
 	return envelope.Path(strings.TrimSuffix(string(path), here)), nil
-}
-
-// problemOf is what ParsePath says behind the address, which is not the one
-// that was given.
-func problemOf(err error) string {
-	text := err.Error()
-	return text[strings.LastIndex(text, ": ")+1:]
 }
 
 func dropControls(r rune) rune {

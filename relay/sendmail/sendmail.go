@@ -75,11 +75,11 @@ func (to Relay) Send(o *Options, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return &Error{ExitData, err}
 	}
-	p := postman{to, io.Discard}
+	trace := io.Discard
 	if o.verbose {
-		p.trace = stdout
+		trace = stdout
 	}
-	return p.post(l)
+	return to.post(l, trace)
 }
 
 // Speak lets the caller speak SMTP with the relay itself. Its error is an
@@ -197,16 +197,11 @@ func (c caller) fromField(name string, from envelope.Path) string {
 	return name + " " + from.String()
 }
 
-// A postman brings letters to the relay.
-type postman struct {
-	Relay
-	trace io.Writer
-}
-
-// post hands a letter in, or leaves it where the relay will find it.
-func (p postman) post(l letter) (err error) {
+// post hands a letter in, or leaves it where the relay will find it. trace is
+// told how it went.
+func (to Relay) post(l letter, trace io.Writer) (err error) {
 	all := len(l.env.To)
-	l.env.To, err = p.hand(l)
+	l.env.To, err = to.hand(l, trace)
 	var no *rebuff
 	code := ExitTemporary
 	switch {
@@ -215,7 +210,7 @@ func (p postman) post(l letter) (err error) {
 	case errors.As(err, &no) && no.permanent():
 		code = no.exitCode()
 	default:
-		if l.env.To, err = p.leave(l, describe(err)); err == nil {
+		if l.env.To, err = to.leave(l, describe(err), trace); err == nil {
 			return nil
 		}
 	}
@@ -226,13 +221,13 @@ func (p postman) post(l letter) (err error) {
 }
 
 // hand hands a letter in, and tells who is left when that does not work.
-func (p postman) hand(l letter) (left []envelope.Recipient, err error) {
-	conn, err := dialRelay(p.SMTP)
+func (to Relay) hand(l letter, trace io.Writer) (left []envelope.Recipient, err error) {
+	conn, err := dialRelay(to.SMTP)
 	if err != nil {
 		return l.env.To, err
 	}
 	defer conn.Close()
-	d, err := greet(conn, p.trace)
+	d, err := greet(conn, trace)
 	if err != nil {
 		return l.env.To, err
 	}
@@ -249,18 +244,17 @@ func (p postman) hand(l letter) (left []envelope.Recipient, err error) {
 
 // leave leaves a letter in the drop directory, because of why, and tells who
 // is left when that does not work.
-func (p postman) leave(l letter, why error) (left []envelope.Recipient, err error) {
-	dir, most := p.Drop, cmp.Or(p.MaxMessageSize, leftSize)
-	if l.size > most {
-		return l.env.To, fmt.Errorf("%w\nand with %d octets it is too large to be left in %s for later", why, l.size, dir)
+func (to Relay) leave(l letter, why error, trace io.Writer) (left []envelope.Recipient, err error) {
+	if l.size > cmp.Or(to.MaxMessageSize, leftSize) {
+		return l.env.To, fmt.Errorf("%w\nand with %d octets it is too large to be left in %s for later", why, l.size, to.Drop)
 	}
 	for left = l.env.To; len(left) > 0; left = left[len(l.env.To):] {
 		l.env.To = left[:min(len(left), leftRecipients)]
-		if err := drop.Put(dir, l.env, l.open()); err != nil {
-			return left, fmt.Errorf("%w\nand it cannot be left in %s for later: %w", why, dir, err)
+		if err := drop.Put(to.Drop, l.env, l.open()); err != nil {
+			return left, fmt.Errorf("%w\nand it cannot be left in %s for later: %w", why, to.Drop, err)
 		}
 	}
-	fmt.Fprintf(p.trace, "left in %s, for Kurir to send it later: %v\n", dir, why)
+	fmt.Fprintf(trace, "left in %s, for Kurir to send it later: %v\n", to.Drop, why)
 	return nil, nil
 }
 
