@@ -210,7 +210,10 @@ func (to Relay) post(l letter, trace io.Writer) (err error) {
 	case errors.As(err, &no) && no.permanent():
 		code = no.exitCode()
 	default:
-		if l.env.To, err = to.leave(l, describe(err), trace); err == nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			err = fmt.Errorf("no relay answers: %w", err)
+		}
+		if l.env.To, err = to.leave(l, err, trace); err == nil {
 			return nil
 		}
 	}
@@ -256,12 +259,4 @@ func (to Relay) leave(l letter, why error, trace io.Writer) (left []envelope.Rec
 	}
 	fmt.Fprintf(trace, "left in %s, for Kurir to send it later: %v\n", to.Drop, why)
 	return nil, nil
-}
-
-// describe says in plain words that no relay answers.
-func describe(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return fmt.Errorf("no relay answers: %w", err)
-	}
-	return err
 }
