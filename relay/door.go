@@ -14,22 +14,18 @@ import (
 // flows without one, so only a path that somebody chose must be had.
 func (r *Relay) openDoor() error {
 	c := r.o.Config
-	var errs []error
+	var failed error
 	for _, path := range c.ControlSockets() {
 		var err error
 		if r.door, err = control.Listen(path); err == nil {
 			return nil
 		}
-		errs = append(errs, err)
+		failed = errors.Join(failed, err)
 	}
-	err := errors.Join(errs...)
-	if err == nil {
-		return nil
+	if failed == nil || c.Control.Socket != "" {
+		return failed
 	}
-	if c.Control.Socket != "" {
-		return err
-	}
-	r.o.Log.Warning("control.socket", fmt.Sprintf("kurir queue and kurir status will not reach this relay, but mail flows: %v", err))
+	r.o.Log.Warning("control.socket", fmt.Sprintf("kurir queue and kurir status will not reach this relay, but mail flows: %v", failed))
 	return nil
 }
 
