@@ -1,10 +1,10 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 
 	"kurir/relay/control"
 	"kurir/upstream/explain"
@@ -44,11 +44,17 @@ func (r *Relay) runDoor() (stop func()) {
 		return stopPage
 	}
 	s := control.NewServer(o)
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := s.Serve(r.door); err != nil && !errors.Is(err, net.ErrClosed) {
-			r.o.Log.Warning("control.socket", err.Error())
+	stopDoor := r.answer("control.socket", r.door, s.Serve, s.Close)
+	return func() { stopDoor(); stopPage() }
+}
+
+// answer has a server answer on l until stop is called. What breaks it is told
+// of the key that l was opened for.
+func (r *Relay) answer(key string, l net.Listener, serve func(net.Listener) error, end func() error) (stop func()) {
+	wait := background(func(context.Context) {
+		if err := serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+			r.o.Log.Warning(key, err.Error())
 		}
 	})
-	return func() { _ = s.Close(); running.Wait(); stopPage() }
+	return func() { _ = end(); wait() }
 }

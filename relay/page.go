@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"syscall"
 
 	"kurir/relay/control/metrics"
@@ -71,13 +70,7 @@ func (r *Relay) runPage(desk page.Desk) (stop func()) {
 		Desk: desk, Queue: r.queue, History: history.NewReader(HistoryDir(r.o.Config)), Metrics: r.meter.Handler(), Ready: r.ready,
 		Token: r.page.token, Log: r.o.Log, Language: explain.Language(r.o.Config.Log.Language),
 	})
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := s.Serve(r.page.listener); err != nil && !errors.Is(err, net.ErrClosed) {
-			r.o.Log.Warning("control.http", err.Error())
-		}
-	})
-	return func() { _ = s.Close(); running.Wait() }
+	return r.answer("control.http", r.page.listener, s.Serve, s.Close)
 }
 
 // ready says why no mail is taken; nil if it is.
