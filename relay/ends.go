@@ -12,11 +12,9 @@ import (
 
 // ends are the certificates and tokens in use whose end is known.
 func (r *Relay) ends() []control.End {
-	r.mu.Lock()
-	c, tokens := r.config, r.hosts.tokens
-	r.mu.Unlock()
+	c, hosts := r.present()
 	ends := certificateEnds(c)
-	for _, t := range tokens {
+	for _, t := range hosts.tokens {
 		if got, end := t.source.Life(); !end.IsZero() {
 			ends = append(ends, control.End{What: "upstream.oauth2", Account: t.account, Since: got, Until: end})
 		}
@@ -47,9 +45,7 @@ func (r *Relay) tellEnds(ctx context.Context) {
 	day := time.NewTicker(24 * time.Hour)
 	defer day.Stop()
 	for {
-		r.mu.Lock()
-		c := r.config
-		r.mu.Unlock()
+		c, _ := r.present()
 		for _, e := range certificateEnds(c) {
 			if left := time.Until(e.Until); left < upstream.RenewalTime {
 				r.o.Log.Warning(e.What, fmt.Sprintf("the certificate ends on %s: renew it and reload Kurir", e.Until.UTC().Format("2 January 2006 at 15:04 UTC")))

@@ -145,14 +145,12 @@ func certificates(key, cert, certKey string) ([]tls.Certificate, error) {
 // maxMessageSize is the limit for apps: the configured one, else the largest
 // that one of the providers takes.
 func (r *Relay) maxMessageSize() int64 {
-	r.mu.Lock()
-	hosts, configured := r.hosts.all, r.config.Listen.MaxMessageSize
-	r.mu.Unlock()
+	c, hosts := r.present()
 	var largest int64
-	for _, h := range hosts {
+	for _, h := range hosts.all {
 		largest = max(largest, h.MaxMessageSize())
 	}
-	return cmp.Or(int64(configured), largest, defaultMessageSize)
+	return cmp.Or(int64(c.Listen.MaxMessageSize), largest, defaultMessageSize)
 }
 
 // runHosts runs the present smart hosts until they are replaced, or all are
@@ -166,12 +164,4 @@ func (r *Relay) runHosts() {
 	for _, h := range r.hosts.all {
 		r.running.Go(func() { h.Run(ctx) })
 	}
-}
-
-// stopHosts ends the smart hosts and waits for all of them.
-func (r *Relay) stopHosts() {
-	r.mu.Lock()
-	r.hosts.cancel()
-	r.mu.Unlock()
-	r.running.Wait()
 }

@@ -46,9 +46,8 @@ func (r *Relay) runPickup() (stop func()) {
 }
 
 func (r *Relay) maxRecipients() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return max(r.config.Listen.MaxRecipients, leastRecipients)
+	c, _ := r.present()
+	return max(c.Listen.MaxRecipients, leastRecipients)
 }
 
 // pickUp sends a message that was left, as if an app had just handed it in.

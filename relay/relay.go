@@ -264,7 +264,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	stopTelling()
 	stopDoor()
 	stopQueue()
-	r.stopHosts()
+	_, hosts := r.present() // which stay: from r.stop on, no Reload replaces them
+	hosts.cancel()
+	r.running.Wait()
 	stopNotifier() // last, as the others tell it
 	return errors.Join(err, r.close())
 }
@@ -291,6 +293,13 @@ func background(run func(context.Context)) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() { run(ctx) })
 	return func() { cancel(); running.Wait() }
+}
+
+// present is the configuration as it is now, with its smart hosts.
+func (r *Relay) present() (*config.Config, *smartHosts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config, r.hosts
 }
 
 // submit hands a message to the queue, and counts how long the app waits.
@@ -331,10 +340,9 @@ func (r *Relay) tellStart() {
 	for _, a := range r.Addrs() {
 		s.SMTP = append(s.SMTP, a.String())
 	}
-	r.mu.Lock()
-	for _, h := range r.hosts.all {
+	_, hosts := r.present()
+	for _, h := range hosts.all {
 		s.Routes = append(s.Routes, h.Name())
 	}
-	r.mu.Unlock()
 	log.Started(s)
 }
