@@ -169,11 +169,10 @@ func (r *Relay) close() (err error) {
 	for _, p := range r.ports {
 		_ = p.Close()
 	}
-	if r.door != nil {
-		_ = r.door.Close()
-	}
-	if r.page.listener != nil {
-		_ = r.page.listener.Close()
+	for _, l := range []net.Listener{r.door, r.page.listener} {
+		if l != nil {
+			_ = l.Close()
+		}
 	}
 	if r.spool != nil {
 		err = r.spool.Close()
