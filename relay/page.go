@@ -6,7 +6,6 @@ import (
 	"net"
 	"syscall"
 
-	"kurir/relay/control/metrics"
 	"kurir/relay/control/page"
 	"kurir/relay/history"
 	"kurir/upstream/explain"
@@ -79,12 +78,4 @@ func (r *Relay) ready() error {
 		return errors.New("the relay is starting or stopping")
 	}
 	return r.spool.Space(0)
-}
-
-// watch has the meter look at the relay.
-func (r *Relay) watch() {
-	r.meter.Watch(metrics.State{
-		Routes: r.queue.Routes, Usage: r.spool.Usage, Ready: r.ready,
-		Ends: r.ends,
-	})
 }

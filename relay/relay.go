@@ -131,7 +131,7 @@ func (r *Relay) open() error {
 	}
 	r.openPage()
 	r.queue = queue.New(queue.Options{Settings: queueSettings(c, r.hosts.routes), Spool: r.spool, Log: r.o.Log})
-	r.watch()
+	r.meter.Watch(metrics.State{Routes: r.queue.Routes, Usage: r.spool.Usage, Ready: r.ready, Ends: r.ends})
 	r.server, err = listener.New(listener.Options{
 		Hostname:       ownName(c.Hostname),
 		Spool:          r.queue,
