@@ -83,6 +83,7 @@ func keepUntilRestart(before, now *config.Config) (different []string) {
 }
 
 func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
+	_, from := c.Rewrite.Sender()
 	return queue.Settings{
 		Mode:        queue.Mode(c.Delivery.Mode),
 		Wait:        time.Duration(c.Delivery.Wait),
@@ -92,24 +93,18 @@ func queueSettings(c *config.Config, routes []queue.Route) queue.Settings {
 		KeepFailed:  time.Duration(c.Delivery.KeepFailed),
 		Routes:      routes,
 		Notify:      dsn.Policy(c.Notify.Bounce),
-		NotifyFrom:  sender(c),
+		NotifyFrom:  envelope.Path(from),
 		Hostname:    ownName(c.Hostname),
 		Language:    explain.Language(c.Log.Language),
 	}
 }
 
-// sender is the address of rewrite.from; "" if there is none.
-func sender(c *config.Config) envelope.Path {
-	_, address := c.Rewrite.Sender()
-	return envelope.Path(address)
-}
-
 // listenerSettings compiles the rules of rewriting, and reads the certificate.
 func listenerSettings(c *config.Config) (listener.Settings, error) {
-	name, _ := c.Rewrite.Sender()
+	name, from := c.Rewrite.Sender()
 	policy, err := rewrite.Compile(rewrite.Rules{
 		Hostname: ownName(c.Hostname),
-		From:     sender(c),
+		From:     envelope.Path(from),
 		Name:     name,
 		When:     rewrite.When(c.Rewrite.When),
 		Allowed:  c.Rewrite.Allowed,
