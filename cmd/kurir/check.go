@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,17 +32,16 @@ func prepareCheck(flags *flag.FlagSet) action {
 	path := configFlag(flags)
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	to := flags.String("send", "", "send a test mail to this `ADDRESS`")
-	return func(_ []string, std streams) int { return checkCommand(*path, *to, *asJSON, std.out, std.err) }
+	return func(_ []string, std streams) int { return checkCommand(*path, *to, *asJSON, std) }
 }
 
 // checkCommand looks whether mail would go out, and says why not.
-func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
+func checkCommand(path, to string, asJSON bool, std streams) int {
 	var recipient envelope.Path
 	if to != "" {
 		var err error
 		if recipient, err = envelope.ParsePath(to); err != nil || recipient.Domain() == "" {
-			fmt.Fprintf(stderr, "kurir check: --send %q is not a mail address\n", to)
-			return exitUsage
+			return std.misuse("check", "--send %q is not a mail address", to)
 		}
 	}
 
@@ -58,19 +56,18 @@ func checkCommand(path, to string, asJSON bool, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, w.Say("verdict.interrupted"))
-		return exitFailed
+		return complain(std.err, exitFailed, errors.New(w.Say("verdict.interrupted")))
 	case err != nil:
-		return complain(stderr, exitConfig, err)
+		return complain(std.err, exitConfig, err)
 	}
 	if asJSON {
-		err = encode(stdout, result)
+		err = encode(std.out, result)
 	} else {
-		err = result.print(stdout, w)
+		err = result.print(std.out, w)
 	}
 	switch {
 	case err != nil:
-		return complain(stderr, exitFailed, err)
+		return complain(std.err, exitFailed, err)
 	case !result.OK:
 		return exitFailed
 	}

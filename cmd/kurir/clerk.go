@@ -57,7 +57,7 @@ func clerical(flags *flag.FlagSet, name string, take func(words []string) error,
 	return func(words []string, std streams) int {
 		c.stdout, c.stderr = std.out, std.err
 		if err := take(words); err != nil {
-			return std.misuse(name, err.Error())
+			return std.misuse(name, "%v", err)
 		}
 		ctx, stop := interruptible()
 		defer stop()

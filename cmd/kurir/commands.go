@@ -37,9 +37,9 @@ type streams struct {
 	out, err io.Writer
 }
 
-// A misuse is an error of who typed the command.
-func (s streams) misuse(command, problem string) int {
-	return complain(s.err, exitUsage, fmt.Errorf("kurir %s: %s", command, problem))
+// misuse tells who typed a command what is wrong with it.
+func (s streams) misuse(command, problem string, args ...any) int {
+	return complain(s.err, exitUsage, fmt.Errorf("kurir %s: %s", command, fmt.Sprintf(problem, args...)))
 }
 
 // commands is the table, in the order of help. It is a function because
@@ -88,7 +88,7 @@ does not run, the message is left where it will find it. The program does the
 same under the name of sendmail, mailq is sendmail -bp, and newaliases is there
 because programs call it. Options of other sendmails are taken and ignored
 where they ask for nothing that is to be done here.`,
-			raw: func(args []string, std streams) int { return sendmailCommand(args, std.in, std.out, std.err) }},
+			raw: sendmailCommand},
 		{name: "man", operands: "[kurir|kurir.toml]", summary: "print a manual page, for man -l -", prepare: prepareMan},
 		{name: "completion", operands: "bash|zsh|fish", summary: "print the completion of a shell", prepare: noFlags, raw: completionCommand},
 		{name: "version", summary: "print the version", prepare: prepareVersion},
@@ -118,16 +118,14 @@ func run(args []string, std streams) int {
 	meant := nearest(all, args)
 	switch {
 	case strings.HasPrefix(args[0], "-"):
-		fmt.Fprintf(std.err, "kurir: the command comes first, and %s behind it: kurir COMMAND %[1]s; kurir help shows them\n", args[0])
-		return exitUsage
+		return complain(std.err, exitUsage, fmt.Errorf("kurir: the command comes first, and %s behind it: kurir COMMAND %[1]s; kurir help shows them", args[0]))
 	case len(group) > 0 && len(args) > 1 && isHelp(args[1]):
 		fmt.Fprint(std.out, groupHelp(group))
 		return exitOK
 	case len(group) > 0 && len(args) > 1 && strings.HasPrefix(args[1], "-"):
-		return std.misuse(args[0], fmt.Sprintf("the command comes first, and %s behind it: kurir %s COMMAND %[1]s", args[1], args[0]))
+		return std.misuse(args[0], "the command comes first, and %s behind it: kurir %s COMMAND %[1]s", args[1], args[0])
 	case meant != "":
-		fmt.Fprintf(std.err, "kurir: there is no such command; did you mean kurir %s? kurir help shows all\n", meant)
-		return exitUsage
+		return complain(std.err, exitUsage, fmt.Errorf("kurir: there is no such command; did you mean kurir %s? kurir help shows all", meant))
 	case len(group) == 0:
 		fmt.Fprintf(std.err, "kurir: there is no command %q\n\n%s", args[0], overview(all))
 		return exitUsage
@@ -199,7 +197,7 @@ func (c command) run(args []string, std streams) int {
 		fmt.Fprintf(std.err, "kurir %s: %v\n\n%s", c.name, err, c.help())
 		return exitUsage
 	case c.operands == "" && len(words) > 0:
-		return std.misuse(c.name, fmt.Sprintf("%q is too much; %s", words[0], instead(flags, words[0])))
+		return std.misuse(c.name, "%q is too much; %s", words[0], instead(flags, words[0]))
 	}
 	return do(words, std)
 }

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -25,7 +24,7 @@ func prepareExplain(flags *flag.FlagSet) action {
 	flags.StringVar(&o.provider, "provider", "", "the provider's `NAME`, see kurir init --provider list")
 	flags.StringVar(&o.language, "language", string(explain.English), "explain in English or Indonesian: `en|id`")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
-	return func(words []string, std streams) int { return explainTexts(o, words, std.in, std.out, std.err) }
+	return o.explain
 }
 
 // explainOptions are what kurir explain was told.
@@ -34,46 +33,45 @@ type explainOptions struct {
 	asJSON                          bool
 }
 
-// explainTexts says what SMTP replies and error lines mean.
-func explainTexts(o explainOptions, words []string, stdin *os.File, stdout, stderr io.Writer) int {
+// explain says what SMTP replies and error lines mean.
+func (o *explainOptions) explain(words []string, std streams) int {
 	known, language := paste.Known{Stage: explain.Stage(o.stage), Host: o.host}, explain.Language(o.language)
 	switch {
 	case o.stage != "" && !slices.Contains(explain.Stages(), known.Stage):
-		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no stage %q; use one of %s", o.stage, list(explain.Stages())))
+		return std.misuse("explain", "there is no stage %q; use one of %s", o.stage, list(explain.Stages()))
 	case !slices.Contains(explain.Languages(), language):
-		return complain(stderr, exitUsage, fmt.Errorf("kurir explain: there is no language %q; use one of %s", o.language, list(explain.Languages())))
+		return std.misuse("explain", "there is no language %q; use one of %s", o.language, list(explain.Languages()))
 	case o.provider != "":
 		if known.Provider = provider.ByName(o.provider); known.Provider == nil {
 			_, err := discover.FromProvider(o.provider, "") // knows which one may be meant
-			return complain(stderr, exitUsage, fmt.Errorf("kurir explain: %w", err))
+			return std.misuse("explain", "%v", err)
 		}
 	}
 	text, read := strings.Join(words, " "), known.Text
-	if len(words) == 0 && isTerminal(stdin) {
+	if len(words) == 0 && isTerminal(std.in) {
 		text = ""
 	} else if len(words) == 0 || text == "-" {
 		read = known.Log
 		var err error
-		if text, err = input(stdin, stderr); err != nil {
-			return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
+		if text, err = input(std.in, std.err); err != nil {
+			return complain(std.err, exitFailed, fmt.Errorf("kurir explain: %w", err))
 		}
 	}
 	failures, passages := read(text)
 	switch {
 	case passages == 0:
-		fmt.Fprintln(stderr, `kurir explain: there is nothing to explain; give it a reply or an error line, such as kurir explain "535 5.7.8 Bad credentials"`)
-		return exitUsage
+		return std.misuse("explain", `there is nothing to explain; give it a reply or an error line, such as kurir explain "535 5.7.8 Bad credentials"`)
 	case len(failures) == 0 && passages == 1:
-		fmt.Fprintln(stderr, "kurir explain: nothing failed here: this says that it went well")
+		fmt.Fprintln(std.err, "kurir explain: nothing failed here: this says that it went well")
 	case len(failures) == 0:
-		fmt.Fprintln(stderr, "kurir explain: nothing here tells of a failure")
+		fmt.Fprintln(std.err, "kurir explain: nothing here tells of a failure")
 	}
 	print := printExplained
 	if o.asJSON {
 		print = encodeExplained
 	}
-	if err := print(stdout, failures, language); err != nil {
-		return complain(stderr, exitFailed, fmt.Errorf("kurir explain: %w", err))
+	if err := print(std.out, failures, language); err != nil {
+		return complain(std.err, exitFailed, fmt.Errorf("kurir explain: %w", err))
 	}
 	return exitOK
 }

@@ -121,6 +121,6 @@ func prepareHelp(*flag.FlagSet) action {
 			fmt.Fprint(std.out, groupHelp(group))
 			return exitOK
 		}
-		return std.misuse("help", fmt.Sprintf("there is no command %q", name))
+		return std.misuse("help", "there is no command %q", name)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,21 +27,20 @@ func prepareInit(flags *flag.FlagSet) action {
 	flags.StringVar(&o.email, "email", "", "find the server of the `ADDRESS` that sends")
 	flags.StringVar(&o.output, "output", "kurir.toml", "write this `FILE` instead of kurir.toml")
 	flags.BoolVar(&o.force, "force", false, "replace the file if it is there already")
-	return func(_ []string, std streams) int { return initConfig(o, std.in, std.out, std.err) }
+	return o.init
 }
 
-// initConfig writes a configuration for a provider or an email address.
-func initConfig(o initOptions, stdin *os.File, stdout, stderr io.Writer) int {
+// init writes a configuration for a provider or an email address.
+func (o *initOptions) init(_ []string, std streams) int {
 	switch {
 	case o.provider == "list":
-		listProviders(stdout)
+		listProviders(std.out)
 		return exitOK
 	case o.output == "" || !utf8.ValidString(o.output):
-		fmt.Fprintln(stderr, "kurir init: --output is not the name of a file")
-		return exitUsage
+		return std.misuse("init", "--output is not the name of a file")
 	}
 
-	err := o.run(&prompter{in: stdin, out: stderr}, stdout)
+	err := o.run(&prompter{in: std.in, out: std.err}, std.out)
 	var (
 		address *discover.AddressError
 		unknown *discover.UnknownProviderError
@@ -56,7 +54,7 @@ func initConfig(o initOptions, stdin *os.File, stdout, stderr io.Writer) int {
 	case !errors.Is(err, errNothingGiven) && !errors.As(err, &address):
 		code = exitFailed
 	}
-	return complain(stderr, code, fmt.Errorf("kurir init: %w", err))
+	return complain(std.err, code, fmt.Errorf("kurir init: %w", err))
 }
 
 var errNothingGiven = errors.New("give an email address or a provider: kurir init --email ADDRESS, or kurir init --provider NAME")

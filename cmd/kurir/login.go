@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -52,44 +51,43 @@ func prepareLogin(flags *flag.FlagSet) action {
 	flags.StringVar(&o.provider, "provider", "", "whose sign-in it is, if the host does not tell: `microsoft|google`")
 	flags.StringVar(&o.account, "account", "", "the `ADDRESS` of the mailbox, if several need a sign-in")
 	flags.BoolVar(&o.print, "print", false, "print the refresh token instead of keeping it")
-	return func(_ []string, std streams) int { return loginCommand(o, *path, std.in, std.out, std.err) }
+	return func(_ []string, std streams) int { return o.login(*path, std) }
 }
 
-// loginCommand signs a person in, so that Kurir can go on with that.
-func loginCommand(o loginOptions, path string, stdin io.Reader, stdout, stderr io.Writer) int {
+// login signs a person in, so that Kurir can go on with that.
+func (o *loginOptions) login(path string, std streams) int {
 	if !slices.Contains([]string{"", string(token.Microsoft), string(token.Google)}, o.provider) {
-		fmt.Fprintf(stderr, "kurir login: --provider %q is neither microsoft nor google\n", o.provider)
-		return exitUsage
+		return std.misuse("login", "--provider %q is neither microsoft nor google", o.provider)
 	}
 	ctx, stop := interruptible()
 	defer stop()
 	c, err := loadConfig(ctx, path, false)
 	if err != nil {
-		complain(stderr, exitConfig, err)
+		complain(std.err, exitConfig, err)
 		if faults, ok := errors.AsType[config.Faults](err); ok && slices.ContainsFunc(faults, func(f config.Fault) bool { return f.Key == "upstream.oauth2.client_id" }) {
-			fmt.Fprint(stderr, registering)
+			fmt.Fprint(std.err, registering)
 		}
 		return exitConfig
 	}
 	upstream, err := o.choose(c)
 	if err != nil {
-		fmt.Fprintf(stderr, "kurir login: %v\n", err)
+		fmt.Fprintf(std.err, "kurir login: %v\n", err)
 		if errors.Is(err, errNoSignIn) {
-			fmt.Fprint(stderr, registering)
+			fmt.Fprint(std.err, registering)
 		}
 		return exitConfig
 	}
-	err = o.signIn(ctx, upstream, c.StateDir, stdin, stdout, stderr)
+	err = o.signIn(ctx, upstream, c.StateDir, std)
 	var f *explain.Failure
 	switch {
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "kurir login: interrupted; nothing was changed")
+		fmt.Fprintln(std.err, "kurir login: interrupted; nothing was changed")
 	case errors.As(err, &f):
-		fmt.Fprint(stderr, f.DetailsIn(explain.Language(c.Log.Language)))
+		fmt.Fprint(std.err, f.DetailsIn(explain.Language(c.Log.Language)))
 	default:
-		fmt.Fprintf(stderr, "kurir login: %v\n", err)
+		fmt.Fprintf(std.err, "kurir login: %v\n", err)
 	}
 	return exitFailed
 }
@@ -118,7 +116,7 @@ func (o *loginOptions) choose(c *config.Config) (config.Upstream, error) {
 
 // signIn lets a person sign in, and keeps what that gives. Questions and what
 // to do go to stderr, so that stdout has the outcome alone.
-func (o *loginOptions) signIn(ctx context.Context, u config.Upstream, stateDir string, stdin io.Reader, stdout, stderr io.Writer) error {
+func (o *loginOptions) signIn(ctx context.Context, u config.Upstream, stateDir string, std streams) error {
 	options, err := relay.TokenOptions(u, stateDir)
 	if err != nil {
 		return err
@@ -140,11 +138,11 @@ func (o *loginOptions) signIn(ctx context.Context, u config.Upstream, stateDir s
 	switch options.Issuer {
 	case token.Microsoft:
 		refresh, err = in.Device(ctx, func(d token.DeviceCode) {
-			fmt.Fprintf(stderr, "Open %s on any device, type the code\n\n    %s\n\nand sign in as %s. Waiting until %s …\n",
+			fmt.Fprintf(std.err, "Open %s on any device, type the code\n\n    %s\n\nand sign in as %s. Waiting until %s …\n",
 				explain.Printable(d.URL), explain.Printable(d.Code), u.Username, d.Until.Local().Format("15:04"))
 		})
 	case token.Google:
-		refresh, err = signInByBrowser(ctx, in, u.Username, stdin, stderr)
+		refresh, err = signInByBrowser(ctx, in, u.Username, std)
 	default:
 		return errors.New("whose sign-in it is does not follow from the host: give --provider microsoft or google")
 	}
@@ -152,15 +150,15 @@ func (o *loginOptions) signIn(ctx context.Context, u config.Upstream, stateDir s
 		return err
 	}
 	if o.print {
-		fmt.Fprintln(stdout, refresh)
-		fmt.Fprintln(stderr, "Put this into a file that only Kurir can read, and its path into upstream.oauth2.refresh_token_file.")
+		fmt.Fprintln(std.out, refresh)
+		fmt.Fprintln(std.err, "Put this into a file that only Kurir can read, and its path into upstream.oauth2.refresh_token_file.")
 		return nil
 	}
 	path, err := token.Keep(options, refresh)
 	if err != nil {
 		return fmt.Errorf("the sign-in worked, but it could not be kept: %w", err)
 	}
-	fmt.Fprintf(stdout, "Signed in as %s; kept in %s.\nSee with kurir check whether mail goes out. A running Kurir goes on by itself.\n", u.Username, path)
+	fmt.Fprintf(std.out, "Signed in as %s; kept in %s.\nSee with kurir check whether mail goes out. A running Kurir goes on by itself.\n", u.Username, path)
 	return nil
 }
 
@@ -177,12 +175,12 @@ func canKeep(dir string) error {
 }
 
 // signInByBrowser waits for a browser on this machine, or for what is pasted.
-func signInByBrowser(ctx context.Context, in *token.SignIn, account string, stdin io.Reader, stderr io.Writer) (string, error) {
+func signInByBrowser(ctx context.Context, in *token.SignIn, account string, std streams) (string, error) {
 	b, err := in.Browser()
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(stderr, `Open this page and sign in as %s:
+	fmt.Fprintf(std.err, `Open this page and sign in as %s:
 
     %s
 
@@ -194,7 +192,7 @@ http://127.0.0.1…: copy that address and paste it here.
 	lines := make(chan string)
 	go func() { // ends with the program: a read of a terminal cannot be interrupted
 		defer close(lines)
-		scanner := bufio.NewScanner(stdin)
+		scanner := bufio.NewScanner(std.in)
 		for scanner.Scan() {
 			if text := strings.TrimSpace(scanner.Text()); text != "" {
 				select {
@@ -205,5 +203,5 @@ http://127.0.0.1…: copy that address and paste it here.
 			}
 		}
 	}()
-	return b.Wait(ctx, lines, func(err error) { fmt.Fprintln(stderr, "kurir login:", err) })
+	return b.Wait(ctx, lines, func(err error) { fmt.Fprintln(std.err, "kurir login:", err) })
 }

@@ -23,15 +23,16 @@ func main() {
 
 // runAs is the program under the names that other programs know.
 func runAs(name string, args []string) int {
+	std := streams{os.Stdin, os.Stdout, os.Stderr}
 	switch name {
 	case "sendmail":
-		return sendmailCommand(args, os.Stdin, os.Stdout, os.Stderr)
+		return sendmailCommand(args, std)
 	case "mailq":
-		return sendmailCommand(append([]string{"-bp"}, args...), os.Stdin, os.Stdout, os.Stderr)
+		return sendmailCommand(append([]string{"-bp"}, args...), std)
 	case "newaliases":
-		return newAliases(os.Stdout)
+		return newAliases(std)
 	}
-	return run(args, streams{os.Stdin, os.Stdout, os.Stderr})
+	return run(args, std)
 }
 
 // Exit codes, as sysexits.h has them where it has them.

@@ -23,7 +23,7 @@ func prepareMan(*flag.FlagSet) action {
 		case "kurir.toml":
 			fmt.Fprint(std.out, configPage(config.Example()))
 		default:
-			return std.misuse("man", fmt.Sprintf("there is no page %q; there are kurir and kurir.toml", page))
+			return std.misuse("man", "there is no page %q; there are kurir and kurir.toml", page)
 		}
 		return exitOK
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,26 +18,26 @@ import (
 
 // serveSandbox runs the relay with a provider of its own beside it, so that
 // nothing needs to be configured and nothing leaves the machine.
-func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer) int {
+func serveSandbox(ctx context.Context, o relay.Options, std streams) int {
 	c := o.Config
 	made := ""
 	if c.StateDir == "" {
 		var err error
 		if made, err = os.MkdirTemp("", "kurir-sandbox-"); err != nil {
-			return complain(stderr, exitFailed, err)
+			return complain(std.err, exitFailed, err)
 		}
 		c.StateDir = made
 	}
 	c.Spool.Dir = cmp.Or(c.Spool.Dir, filepath.Join(c.StateDir, "spool"))
 	if err := claimSpool(c.Spool.Dir); err != nil {
-		return complain(stderr, exitConfig, err)
+		return complain(std.err, exitConfig, err)
 	}
 	// Who watches a failure being mended does not want to wait for an hour.
 	c.Delivery.RetryMin, c.Delivery.RetryMax = config.Duration(time.Second), config.Duration(5*time.Second)
 	o.Maildir = filepath.Join(c.StateDir, "Maildir")
 	p, err := sandbox.New(sandbox.Options{Maildir: o.Maildir})
 	if err != nil {
-		return complain(stderr, exitFailed, err)
+		return complain(std.err, exitFailed, err)
 	}
 	o.Sandbox = &upstream.Options{
 		Host: "localhost", Candidates: p.Candidates(), RootCAs: p.Pool(),
@@ -49,17 +48,17 @@ func serveSandbox(ctx context.Context, o relay.Options, stdout, stderr io.Writer
 	go func() { ended <- p.Run(running) }()
 	code := exitOK
 	if r, err := relay.New(o); err != nil {
-		code = complain(stderr, exitCodeOf(err), err)
+		code = complain(std.err, exitCodeOf(err), err)
 		if made != "" {
 			_ = os.RemoveAll(made)
 		}
 	} else {
-		fmt.Fprint(stdout, sandboxHint(r.Addrs()[0], c.StateDir, o.Maildir, r.Page()))
-		code = serveUntil(ctx, r, stderr)
+		fmt.Fprint(std.out, sandboxHint(r.Addrs()[0], c.StateDir, o.Maildir, r.Page()))
+		code = serveUntil(ctx, r, std.err)
 	}
 	stop()
 	if err := <-ended; err != nil {
-		return complain(stderr, exitFailed, err)
+		return complain(std.err, exitFailed, err)
 	}
 	return code
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 
 	"kurir/relay/config"
@@ -16,25 +15,25 @@ import (
 // sendmailCommand is "kurir sendmail", and the program under the name of
 // sendmail. It ends with 0 only when the relay has said 250, or the message
 // is durable in the drop directory.
-func sendmailCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func sendmailCommand(args []string, std streams) int {
 	o, err := sendmail.Parse(args)
 	if err != nil {
-		return complain(stderr, exitUsage, fmt.Errorf("sendmail: %w", err))
+		return complain(std.err, exitUsage, fmt.Errorf("sendmail: %w", err))
 	}
 	c := config.LoadOutside(config.Options{Environ: os.Environ()})
 	to := sendmail.Relay{SMTP: c.Listen.SMTP, Drop: c.DropDir(), MaxMessageSize: int64(c.Listen.MaxMessageSize)}
 	switch o.Mode {
 	case sendmail.Aliases:
-		return newAliases(stdout)
+		return newAliases(std)
 	case sendmail.PrintQueue:
-		return printQueue(c, stdout, stderr)
+		return printQueue(c, std)
 	case sendmail.SpeakSMTP:
-		err = to.Speak(stdin, stdout)
+		err = to.Speak(std.in, std.out)
 	default:
-		err = to.Send(o, stdin, stdout)
+		err = to.Send(o, std.in, std.out)
 	}
 	if failed, ok := errors.AsType[*sendmail.Error](err); ok {
-		return complain(stderr, failed.Code, fmt.Errorf("sendmail: %w", err))
+		return complain(std.err, failed.Code, fmt.Errorf("sendmail: %w", err))
 	}
 	return exitOK
 }
@@ -55,13 +54,13 @@ func describeSendmail(flags *flag.FlagSet) action {
 }
 
 // newAliases is the program under the name of newaliases.
-func newAliases(stdout io.Writer) int {
-	fmt.Fprintln(stdout, "newaliases: there is nothing to do: aliases are in kurir.toml, below [rewrite]")
+func newAliases(std streams) int {
+	fmt.Fprintln(std.out, "newaliases: there is nothing to do: aliases are in kurir.toml, below [rewrite]")
 	return exitOK
 }
 
 // printQueue prints what "kurir queue list" does.
-func printQueue(c *config.Config, stdout, stderr io.Writer) int {
-	k := &clerk{name: "mailq", stdout: stdout, stderr: stderr, config: c, client: control.NewClient(c.ControlSockets())}
+func printQueue(c *config.Config, std streams) int {
+	k := &clerk{name: "mailq", stdout: std.out, stderr: std.err, config: c, client: control.NewClient(c.ControlSockets())}
 	return k.list(context.Background(), listing{})
 }
