@@ -104,28 +104,17 @@ func (r *roff) item(heads ...string) {
 	}
 }
 
+// escapes are what roff shows as it is only in another form; nothing stands for
+// the ellipsis in ASCII.
+var escapes = strings.NewReplacer(`\`, `\e`, `-`, `\-`, `~`, `\(ti`, `^`, `\(ha`, "`", `\(ga`, `'`, `\(aq`, `…`, `...`)
+
 // escape writes text so that roff shows it as it is.
 func escape(s string) string {
 	var b strings.Builder
-	for _, c := range s {
-		switch {
-		case c == '\\':
-			b.WriteString(`\e`)
-		case c == '-':
-			b.WriteString(`\-`)
-		case c == '~':
-			b.WriteString(`\(ti`)
-		case c == '^':
-			b.WriteString(`\(ha`)
-		case c == '`':
-			b.WriteString(`\(ga`)
-		case c == '\'':
-			b.WriteString(`\(aq`)
-		case c == '…': // which nothing stands for in ASCII
-			b.WriteString("...")
-		case c > 0x7e:
+	for _, c := range escapes.Replace(s) {
+		if c > 0x7e {
 			fmt.Fprintf(&b, `\[u%04X]`, c)
-		default:
+		} else {
 			b.WriteRune(c)
 		}
 	}
