@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ func (c command) help() string {
 	if flags := c.flags(); len(flags) > 0 {
 		b.WriteString("\n")
 		for _, f := range flags {
-			fmt.Fprintf(&b, "  %-22s %s\n", strings.TrimSpace(f.dashed()+" "+f.value), f.usage)
+			fmt.Fprintf(&b, "  %-22s %s\n", f.shown(), f.usage)
 		}
 	}
 	return b.String()
@@ -60,7 +61,7 @@ func (c command) help() string {
 func (c command) synopsis() []string {
 	words := []string{c.name}
 	for _, f := range c.flags() {
-		words = append(words, "["+strings.TrimSpace(f.dashed()+" "+f.value)+"]")
+		words = append(words, "["+f.shown()+"]")
 	}
 	if c.operands != "" {
 		words = append(words, c.operands)
@@ -91,6 +92,9 @@ func (f shownFlag) dashed() string {
 	return "--" + f.name
 }
 
+// shown is the flag with the name of its value, if it has one.
+func (f shownFlag) shown() string { return strings.TrimSpace(f.dashed() + " " + f.value) }
+
 // choices are the words that a placeholder such as "a|b" stands for.
 func choices(placeholder string) []string {
 	words := strings.Split(strings.Trim(placeholder, "[]"), "|")
@@ -111,11 +115,9 @@ func prepareHelp(*flag.FlagSet) action {
 			return exitOK
 		}
 		name := strings.Join(words, " ")
-		for _, c := range all {
-			if c.name == name {
-				fmt.Fprint(std.out, c.help())
-				return exitOK
-			}
+		if i := slices.IndexFunc(all, func(c command) bool { return c.name == name }); i >= 0 {
+			fmt.Fprint(std.out, all[i].help())
+			return exitOK
 		}
 		if group := groupOf(all, name); len(group) > 0 {
 			fmt.Fprint(std.out, groupHelp(group))

@@ -96,11 +96,14 @@ func (r *roff) verbatim(text string) {
 	r.WriteString(".RE\n.fi\n")
 }
 
-// item begins a paragraph with what it is about.
-func (r *roff) item(heads ...string) {
+// item writes paragraphs below what they are about, if they are about something.
+func (r *roff) item(text string, heads ...string) {
 	for i, head := range heads {
 		r.WriteString([]string{".TP\n", ".TQ\n"}[min(i, 1)])
 		r.macro("B", head)
+	}
+	if text != "" {
+		r.text(text)
 	}
 }
 
@@ -145,28 +148,20 @@ func programPage(all []command) string {
 			r.text(c.long)
 		}
 		for _, f := range c.flags() {
-			r.item(strings.TrimSpace(f.dashed() + " " + f.value))
-			r.text(f.usage)
+			r.item(f.usage, f.shown())
 		}
 	}
 	r.macro("SH", "ENVIRONMENT")
 	r.text(heeded)
 	r.macro("SH", "FILES")
-	r.item("/etc/kurir/kurir.toml")
-	r.text("The configuration, see kurir.toml(5).")
-	r.item("/var/lib/kurir")
-	r.text("What must survive a restart: mail that waits, history, tokens.")
+	r.item("The configuration, see kurir.toml(5).", "/etc/kurir/kurir.toml")
+	r.item("What must survive a restart: mail that waits, history, tokens.", "/var/lib/kurir")
 	r.macro("SH", "EXIT STATUS")
-	for _, e := range []struct{ code, meaning string }{
-		{"0", "It was done."},
-		{"1", "It was not, or mail would not go out."},
-		{"64", "The command was used in a wrong way."},
-		{"69", "No relay runs, or another one has the port or the spool."},
-		{"78", "There is a fault in the configuration."},
-	} {
-		r.item(e.code)
-		r.text(e.meaning)
-	}
+	r.item("It was done.", "0")
+	r.item("It was not, or mail would not go out.", "1")
+	r.item("The command was used in a wrong way.", "64")
+	r.item("No relay runs, or another one has the port or the spool.", "69")
+	r.item("There is a fault in the configuration.", "78")
 	r.macro("PP", "")
 	r.text("kurir sendmail has those of sysexits.h(3head); 75 means to try again later.")
 	r.macro("SH", "EXAMPLES")
@@ -192,15 +187,10 @@ func configPage(text string) string {
 	var comment, keys []string
 	atTop := true // of a section, where no macro may make space
 	flush := func() {
-		switch {
-		case len(keys) > 0:
-			r.item(keys...)
-		case len(comment) > 0 && !atTop:
+		if len(keys) == 0 && len(comment) > 0 && !atTop {
 			r.macro("PP", "")
 		}
-		if len(comment) > 0 {
-			r.text(strings.Join(comment, "\n"))
-		}
+		r.item(strings.Join(comment, "\n"), keys...)
 		atTop = atTop && len(comment)+len(keys) == 0
 		comment, keys = nil, nil
 	}
