@@ -46,31 +46,29 @@ func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (finding,
 		return finding{"listen.smtp", result, w.Say(name, pairs...)}
 	}
 	process, _, _ := strings.Cut(e.Holder, " (")
+	greeting := ""
 	switch {
 	case e.Holder == systemd:
 		return say(fine, "listen.systemd"), systemds
 	case process == "kurir":
 		return say(fine, "listen.kurir"), itself
-	case e.Holder != "":
-		for _, s := range mailServers {
-			if process == s.process {
-				return say(wrong, "listen.service", "program", s.program, "unit", s.unit), nobody
-			}
+	case e.Holder == "":
+		var kurir bool
+		if greeting, kurir = greetingOf(ctx, e.Addr); kurir {
+			return say(fine, "listen.answers"), itself
 		}
-		return say(wrong, "listen.program"), nobody
-	}
-	greeting, kurir := greetingOf(ctx, e.Addr)
-	if kurir {
-		return say(fine, "listen.answers"), itself
+		e.Holder = greeting
 	}
 	for _, s := range mailServers {
-		if strings.Contains(greeting, s.program) {
-			e.Holder = greeting
+		if process == s.process || strings.Contains(greeting, s.program) {
 			return say(wrong, "listen.service", "program", s.program, "unit", s.unit), nobody
 		}
 	}
-	if greeting != "" {
+	switch {
+	case greeting != "":
 		return say(wrong, "listen.server", "greeting", greeting), nobody
+	case e.Holder != "":
+		return say(wrong, "listen.program"), nobody
 	}
 	return say(doubt, "listen.unknown"), nobody
 }
