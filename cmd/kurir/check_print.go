@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	_ "embed"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,6 +14,16 @@ import (
 	"kurir/upstream/check"
 	"kurir/upstream/explain"
 )
+
+var (
+	//go:embed check.en.toml
+	checkEnglish string
+	//go:embed check.id.toml
+	checkIndonesian string
+)
+
+// checkWords are what "kurir check" says in one language.
+func checkWords(l explain.Language) explain.Words { return l.Words(checkEnglish, checkIndonesian) }
 
 // A printer writes a checkup for people: what was seen, the advice, and in the
 // last line what it comes to.

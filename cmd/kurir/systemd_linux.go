@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"strconv"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // deviceAndInode names a file as JOURNAL_STREAM does.
@@ -13,4 +17,14 @@ func deviceAndInode(info fs.FileInfo) string {
 		return ""
 	}
 	return strconv.FormatUint(uint64(stat.Dev), 10) + ":" + strconv.FormatUint(stat.Ino, 10)
+}
+
+// reloading tells the service manager when a reload began, by the clock that
+// it compares with (sd_notify(3)).
+func reloading() string {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return "RELOADING=1"
+	}
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", time.Duration(now.Nano()).Microseconds())
 }
