@@ -28,8 +28,8 @@ type clerk struct {
 }
 
 // asking prepares a command that only asks.
-func asking(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
-	return clerical(flags, name, take, func(c *clerk, ctx context.Context) int {
+func asking(flags *flag.FlagSet, take func(words []string) error, do func(*clerk, context.Context) int) action {
+	return clerical(flags, take, func(c *clerk, ctx context.Context) int {
 		if c.mistakes != nil {
 			fmt.Fprintln(c.stderr, `the configuration has mistakes, which "kurir check" shows; the Kurir that runs is asked all the same`)
 		}
@@ -37,27 +37,28 @@ func asking(flags *flag.FlagSet, name string, take func(words []string) error, d
 	})
 }
 
-// changing prepares a command that changes something, which only a
-// configuration without mistakes has done.
-func changing(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
-	return clerical(flags, name, take, func(c *clerk, ctx context.Context) int {
+// changing prepares a command that changes messages, which only a configuration
+// without mistakes has done; what was done with them is said in a word.
+func changing(flags *flag.FlagSet, word string, take func(words []string) error, do func(*clerk, context.Context) (control.Done, error)) action {
+	return clerical(flags, take, func(c *clerk, ctx context.Context) int {
 		if c.mistakes != nil {
 			return complain(c.stderr, exitConfig, c.mistakes)
 		}
-		return do(c, ctx)
+		done, err := do(c, ctx)
+		return c.done(done, err, word)
 	})
 }
 
 // clerical prepares a command that a clerk carries out. take reads the operands
 // before anything else is looked at; its error is about how the command is used.
-func clerical(flags *flag.FlagSet, name string, take func(words []string) error, do func(*clerk, context.Context) int) action {
-	c := &clerk{name: "kurir " + name}
+func clerical(flags *flag.FlagSet, take func(words []string) error, do func(*clerk, context.Context) int) action {
+	c := &clerk{name: flags.Name()}
 	path := configFlag(flags)
 	flags.BoolVar(&c.asJSON, "json", false, "print JSON")
 	return func(words []string, std streams) int {
 		c.stdout, c.stderr = std.out, std.err
 		if err := take(words); err != nil {
-			return std.misuse(name, "%v", err)
+			return complain(std.err, exitUsage, fmt.Errorf("%s: %w", c.name, err))
 		}
 		ctx, stop := interruptible()
 		defer stop()

@@ -29,7 +29,7 @@ func prepareQueueList(flags *flag.FlagSet) action {
 	var l listing
 	filterFlags(flags, &l.filter)
 	flags.IntVar(&l.limit, "limit", -1, fmt.Sprintf("list at most `N`; 0 is all, and without it %d on a terminal", terminalLimit))
-	return asking(flags, "queue list", nothing, func(c *clerk, ctx context.Context) int {
+	return asking(flags, nothing, func(c *clerk, ctx context.Context) int {
 		if l.limit < 0 && isTerminal(c.stdout) {
 			l.limit = terminalLimit
 		}
@@ -45,30 +45,27 @@ func prepareQueueShow(flags *flag.FlagSet) action {
 		}
 		return err
 	}
-	return asking(flags, "queue show", take, func(c *clerk, ctx context.Context) int { return c.show(ctx, ids) })
+	return asking(flags, take, func(c *clerk, ctx context.Context) int { return c.show(ctx, ids) })
 }
 
 func prepareQueueRetry(flags *flag.FlagSet) action {
 	choice, take := choiceFlags(flags)
-	return changing(flags, "queue retry", take, func(c *clerk, ctx context.Context) int {
+	return changing(flags, "tried now", take, func(c *clerk, ctx context.Context) (control.Done, error) {
 		choice.Filter.Failed = choice.All // what waits is tried anyway, and at once with flush
-		done, err := c.client.Retry(ctx, *choice, c.progress("tried"))
-		return c.done(done, err, "tried now")
+		return c.client.Retry(ctx, *choice, c.progress("tried"))
 	})
 }
 
 func prepareQueueDrop(flags *flag.FlagSet) action {
 	choice, take := choiceFlags(flags)
-	return changing(flags, "queue drop", take, func(c *clerk, ctx context.Context) int {
-		done, err := c.client.Drop(ctx, *choice, c.progress("dropped"))
-		return c.done(done, err, "dropped")
+	return changing(flags, "dropped", take, func(c *clerk, ctx context.Context) (control.Done, error) {
+		return c.client.Drop(ctx, *choice, c.progress("dropped"))
 	})
 }
 
 func prepareQueueFlush(flags *flag.FlagSet) action {
-	return changing(flags, "queue flush", nothing, func(c *clerk, ctx context.Context) int {
-		done, err := c.client.Flush(ctx)
-		return c.done(done, err, "tried now")
+	return changing(flags, "tried now", nothing, func(c *clerk, ctx context.Context) (control.Done, error) {
+		return c.client.Flush(ctx)
 	})
 }
 

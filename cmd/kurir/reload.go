@@ -64,7 +64,7 @@ func (l *reloader) reload(ctx context.Context) (needRestart []string, err error)
 }
 
 func prepareReload(flags *flag.FlagSet) action {
-	return asking(flags, "reload", nothing, (*clerk).reload)
+	return asking(flags, nothing, (*clerk).reload)
 }
 
 // reload is "kurir reload".

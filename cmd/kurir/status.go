@@ -10,7 +10,7 @@ import (
 )
 
 func prepareStatus(flags *flag.FlagSet) action {
-	return asking(flags, "status", nothing, (*clerk).status)
+	return asking(flags, nothing, (*clerk).status)
 }
 
 // status is "kurir status". Its exit code is that of a health check: exitOK only

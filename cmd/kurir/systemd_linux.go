@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io/fs"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -16,7 +15,7 @@ func deviceAndInode(info fs.FileInfo) string {
 	if !ok {
 		return ""
 	}
-	return strconv.FormatUint(uint64(stat.Dev), 10) + ":" + strconv.FormatUint(stat.Ino, 10)
+	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
 // reloading tells the service manager when a reload began, by the clock that

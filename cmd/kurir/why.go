@@ -37,7 +37,7 @@ func prepareWhy(flags *flag.FlagSet) action {
 		}
 		return nil
 	}
-	return asking(flags, "why", take, func(c *clerk, ctx context.Context) int { return c.why(ctx, text, *verbose) })
+	return asking(flags, take, func(c *clerk, ctx context.Context) int { return c.why(ctx, text, *verbose) })
 }
 
 // A tale is what is told of one message.
