@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"kurir/upstream/discover"
+	"kurir/upstream/explain"
 	"kurir/upstream/provider"
 )
 
@@ -89,8 +90,9 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 			return err
 		}
 	}
+	wantedName, wantedPassword := wanted(f.Provider)
 	if f.Username == "" {
-		if f.Username, err = ask.line("User name (" + wantedUsername(f) + "): "); err != nil {
+		if f.Username, err = ask.line("User name (" + wantedName + "): "); err != nil {
 			return err
 		}
 	} else {
@@ -98,7 +100,7 @@ func (o *initOptions) run(ask *prompter, stdout io.Writer) error {
 	}
 	password := ""
 	if files.password != "" {
-		fmt.Fprintln(ask.out, "Password:", wantedPassword(f)+".")
+		fmt.Fprintln(ask.out, "Password:", wantedPassword+".")
 		otherwise := "give it later"
 		if exists(files.password) {
 			otherwise = "keep the one that " + files.password + " has"
@@ -164,29 +166,26 @@ func ownHost(p *provider.Provider) string { return strings.ReplaceAll(p.Hosts[0]
 
 // ways are the ways in that Kurir will try, in their order.
 func ways(f discover.Finding) string {
-	if f.Candidate.Port != 0 {
-		return way(f.Candidate)
-	}
-	candidates := []provider.Candidate{{Port: 587, TLS: "starttls"}, {Port: 465, TLS: "implicit"}}
-	if f.Provider != nil {
+	candidates := []provider.Candidate{{Port: 587, TLS: explain.STARTTLS}, {Port: 465, TLS: explain.Implicit}}
+	switch {
+	case f.Candidate.Port != 0:
+		candidates = []provider.Candidate{f.Candidate}
+	case f.Provider != nil:
 		candidates = f.Provider.Candidates
 	}
 	var list []string
 	for _, c := range candidates {
-		list = append(list, way(c))
+		mode := "STARTTLS"
+		if c.TLS == explain.Implicit {
+			mode = "implicit TLS"
+		}
+		list = append(list, fmt.Sprintf("%d %s", c.Port, mode))
 	}
 	const most = 3
 	if len(list) > most {
 		list = append(list[:most], "others")
 	}
 	return strings.Join(list, ", then ")
-}
-
-func way(c provider.Candidate) string {
-	if c.TLS == "implicit" {
-		return fmt.Sprintf("%d implicit TLS", c.Port)
-	}
-	return fmt.Sprintf("%d STARTTLS", c.Port)
 }
 
 // notes are what a person should know or do about a finding.
@@ -217,16 +216,11 @@ func tokensOnly(p *provider.Provider) bool {
 	})
 }
 
-func wantedUsername(f discover.Finding) string {
-	if f.Provider == nil {
-		return "the full address"
+// wanted says in words which user name and password a provider wants; nil if it
+// is not known.
+func wanted(p *provider.Provider) (username, password string) {
+	if p == nil {
+		return "the full address", "that of the mailbox; an app password if the provider has such"
 	}
-	return f.Provider.Username
-}
-
-func wantedPassword(f discover.Finding) string {
-	if f.Provider == nil {
-		return "that of the mailbox; an app password if the provider has such"
-	}
-	return f.Provider.Password
+	return p.Username, p.Password
 }

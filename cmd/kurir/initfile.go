@@ -39,7 +39,8 @@ func configText(f discover.Finding, passwordFile string) string {
 		b.WriteString("\n# The port is an unusual one, so that Kurir has to be told.\n" +
 			setting("port", f.Candidate.Port) + setting("tls", string(f.Candidate.TLS)))
 	}
-	fmt.Fprintf(&b, "\n# Wanted: %s.\n", wantedUsername(f))
+	username, password := wanted(f.Provider)
+	fmt.Fprintf(&b, "\n# Wanted: %s.\n", username)
 	if f.Username != "" {
 		b.WriteString(setting("username", f.Username))
 	} else {
@@ -53,7 +54,7 @@ func configText(f discover.Finding, passwordFile string) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\n# A file, beside this one, with nothing in it but the password. Wanted:\n# %s.\n%s",
-		wantedPassword(f), setting("password_file", passwordFile))
+		password, setting("password_file", passwordFile))
 	return b.String()
 }
 
@@ -81,11 +82,9 @@ func newConfigFiles(o *initOptions, f discover.Finding) configFiles {
 	return c
 }
 
-// An existsError is a file that nobody has allowed to replace.
-type existsError struct{ path string }
-
-func (e *existsError) Error() string {
-	return e.path + " is there already; give another --output FILE, or --force to replace it"
+// notReplaced is the error of a file that nobody has allowed to replace.
+func notReplaced(path string) error {
+	return fmt.Errorf("%s is there already; give another --output FILE, or --force to replace it", path)
 }
 
 func exists(path string) bool {
@@ -96,7 +95,7 @@ func exists(path string) bool {
 // free sees that one of the files may be written.
 func (c configFiles) free(path string) error {
 	if !c.force && exists(path) {
-		return &existsError{path}
+		return notReplaced(path)
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func (c configFiles) writeOne(path, text string) error {
 		case err == nil:
 			return nil
 		case errors.Is(err, fs.ErrExist):
-			return &existsError{path}
+			return notReplaced(path)
 		} // not every file system has links
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
