@@ -104,17 +104,14 @@ func (b *bundle) configuration(path string) (*mask, error) {
 	for i := range c.Upstreams {
 		c.Upstreams[i].PasswordCommand = firstWord(c.Upstreams[i].PasswordCommand)
 	}
-	set, err := asTable(&c)
+	set, err := asTable(c)
 	if err == nil {
 		for _, f := range mistakes {
 			withhold(set, f.Key)
 		}
-		defaults := config.Default()
-		var usual map[string]any
-		if usual, err = asTable(&defaults); err == nil {
-			leaveOut(set, usual)
-			err = toml.NewEncoder(b.stdout).Encode(set)
-		}
+		usual, _ := asTable(config.Default()) // which nobody has written
+		leaveOut(set, usual)
+		err = toml.NewEncoder(b.stdout).Encode(set)
 	}
 	if err != nil {
 		fmt.Fprintln(b.stdout, err)
@@ -141,7 +138,7 @@ func firstWord(command string) string {
 	return command[:end] + " …"
 }
 
-func asTable(c *config.Config) (table map[string]any, err error) {
+func asTable(c config.Config) (table map[string]any, err error) {
 	text, err := toml.Marshal(c)
 	if err != nil {
 		return nil, err
