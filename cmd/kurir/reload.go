@@ -6,23 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 
 	"kurir/relay"
 	"kurir/relay/control"
 	"kurir/relay/maillog"
 )
-
-// hangups are the signals that ask for a reload. From here on they do not end
-// the program.
-func hangups() chan os.Signal {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	return c
-}
 
 // A reloader reads the configuration again when it is asked to, by a signal or
 // over the control socket, one after the other.

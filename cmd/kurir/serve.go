@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kurir/relay"
@@ -72,7 +73,8 @@ func complain(stderr io.Writer, code int, err error) int {
 
 // runRelay runs a relay of o, which was read from path, until ctx ends.
 func runRelay(ctx context.Context, o relay.Options, path string, stderr io.Writer) int {
-	hangup := hangups()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // which ends nothing from here on
 	defer signal.Stop(hangup)
 	l := &reloader{path: path, log: o.Log}
 	o.Reload = l.reload
