@@ -32,10 +32,8 @@ type mask struct {
 // newMask is the mask for what a configuration names; nil is none.
 func newMask(c *config.Config) *mask {
 	m := &mask{words: make(map[string]string), count: make(map[string]int)}
-	name, err := os.Hostname()
-	if err == nil {
-		m.hide(name, "[this machine]")
-	}
+	name, _ := os.Hostname() // without one, there is nothing to hide
+	m.hide(name, "[this machine]")
 	if c == nil {
 		return m
 	}
@@ -120,15 +118,15 @@ func (m *mask) machine(s string) string {
 		trimmed = trimmed[1:]
 	}
 	ip, err := netip.ParseAddr(trimmed)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fourOctets.ReplaceAllStringFunc(s, func(four string) string {
 			if ip, err := netip.ParseAddr(four); err == nil && isOnInternet(ip) {
 				return m.word("ip", four)
 			}
 			return four
 		})
-	case err == nil && isOnInternet(ip):
+	}
+	if isOnInternet(ip) {
 		return strings.TrimSuffix(s, trimmed) + m.word("ip", trimmed)
 	}
 	return s

@@ -139,10 +139,7 @@ func waits(n int) string {
 
 // printStory prints all that is known of a message.
 func (c *clerk) printStory(s *control.Story) {
-	st := s.Waiting
-	if st == nil {
-		st = s.Failed
-	}
+	st := cmp.Or(s.Waiting, s.Failed)
 	fmt.Fprintf(c.stdout, "%s: %s\n", s.ID, state(s.Message))
 	c.row("message-id", st.MessageID)
 	c.row("from", field(string(st.Envelope.From)))

@@ -40,15 +40,14 @@ func (c *clerk) printStatus(status control.Status) {
 		fmt.Fprintf(c.stdout, "status page: %s\n", status.HTTP)
 	}
 	for _, r := range status.Routes {
+		c.printTrouble(r)
 		if r.Trouble == nil {
 			over := ""
 			if r.Way != nil {
 				over = ", over " + field(r.Way.Candidate)
 			}
 			fmt.Fprintf(c.stdout, "%s is open%s; %s\n", field(r.Name), over, waits(r.Waiting))
-			continue
 		}
-		c.printTrouble(r)
 	}
 	for _, e := range status.Ends {
 		what := e.What
@@ -57,8 +56,7 @@ func (c *clerk) printStatus(status control.Status) {
 		}
 		fmt.Fprintf(c.stdout, "%s is good until %s, since %s\n", what, moment(e.Until), moment(e.Since))
 	}
-	var facts []string
-	facts = append(facts, waits(status.Waiting)+fmt.Sprintf(" (%d octets)", status.Bytes))
+	facts := []string{fmt.Sprintf("%s (%d octets)", waits(status.Waiting), status.Bytes)}
 	if !status.Oldest.IsZero() {
 		facts = append(facts, "the oldest for "+age(status.Oldest))
 	}
