@@ -62,7 +62,7 @@ func headerOf(content []byte) []byte {
 	return content[:end]
 }
 
-func (o *original) write(parts *multipart.Writer) error {
+func (o *original) write(w *bufio.Writer, parts *multipart.Writer) error {
 	var (
 		contentType, encoding = "text/rfc822-headers", "7bit"
 		from                  = bufio.NewReader(bytes.NewReader(o.header))
@@ -75,14 +75,8 @@ func (o *original) write(parts *multipart.Writer) error {
 		contentType, encoding = "message/global-headers", "8bit"
 		from = bufio.NewReader(bytes.NewReader(bytes.ToValidUTF8(o.header, []byte("\uFFFD"))))
 	}
-	w, err := part(parts, contentType, encoding)
-	if err != nil {
-		return err
-	}
-	if err := o.copy(w, from); err != nil {
-		return fmt.Errorf("read the original: %w", err)
-	}
-	return w.Flush()
+	part(parts, contentType, encoding)
+	return o.copy(w, from)
 }
 
 // copy gives back what is lawful mail as it is. Else it mends what would keep

@@ -3,6 +3,7 @@ package dsn
 import (
 	"bufio"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -72,24 +73,18 @@ func Write(w io.Writer, r *Report) error {
 	if err := parts.SetBoundary(rand.Text()); err != nil {
 		return err
 	}
+	// The buffer keeps an error of w for the last who asks, which is Flush.
 	r.header(b, o, parts.Boundary())
-	if err := r.text(parts); err != nil {
-		return err
+	r.text(b, parts)
+	r.status(b, parts)
+	if err := o.write(b, parts); err != nil {
+		return fmt.Errorf("read the original: %w", err)
 	}
-	if err := r.status(parts); err != nil {
-		return err
-	}
-	if err := o.write(parts); err != nil {
-		return err
-	}
-	if err := parts.Close(); err != nil {
-		return err
-	}
+	_ = parts.Close()
 	return b.Flush()
 }
 
-// header writes the header of the notification. The writer keeps an error for
-// whoever writes last.
+// header writes the header of the notification.
 func (r *Report) header(b *bufio.Writer, o *original, boundary string) {
 	from := r.From
 	if !isMailbox(from) {
@@ -117,16 +112,13 @@ func (r *Report) header(b *bufio.Writer, o *original, boundary string) {
 	b.WriteString("\r\n")
 }
 
-// part begins a part of the message.
-func part(parts *multipart.Writer, contentType, encoding string) (*bufio.Writer, error) {
-	w, err := parts.CreatePart(textproto.MIMEHeader{
+// part begins a part of the message: what is written to the buffer below parts
+// from here on.
+func part(parts *multipart.Writer, contentType, encoding string) {
+	_, _ = parts.CreatePart(textproto.MIMEHeader{
 		"Content-Type":              {contentType},
 		"Content-Transfer-Encoding": {encoding},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return bufio.NewWriter(w), nil
 }
 
 // host is our name where it is one.

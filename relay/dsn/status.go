@@ -14,15 +14,12 @@ const maxEnvelopeID = 100 // RFC 3461, section 4.4
 
 // status writes the part for programs (RFC 3464, section 2): the fields of the
 // message, then those of each recipient.
-func (r *Report) status(parts *multipart.Writer) error {
+func (r *Report) status(w *bufio.Writer, parts *multipart.Writer) {
 	contentType, encoding, fit := "message/delivery-status", "7bit", ascii
 	if r.utf8() {
 		contentType, encoding, fit = "message/global-delivery-status", "8bit", clean
 	}
-	w, err := part(parts, contentType, encoding)
-	if err != nil {
-		return err
-	}
+	part(parts, contentType, encoding)
 	field(w, "Original-Envelope-Id", cut(ascii(clean(envelope.DecodeXtext(r.EnvelopeID))), maxEnvelopeID))
 	field(w, "Reporting-MTA", "dns; "+r.host())
 	field(w, "Arrival-Date", r.Arrived.Format(time.RFC1123Z))
@@ -30,7 +27,6 @@ func (r *Report) status(parts *multipart.Writer) error {
 		w.WriteString("\r\n")
 		r.statusOf(w, &r.Recipients[i], fit)
 	}
-	return w.Flush()
 }
 
 func (r *Report) statusOf(w *bufio.Writer, to *Recipient, fit func(string) string) {

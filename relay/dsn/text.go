@@ -36,55 +36,28 @@ func (r *Report) mail() string {
 
 // text writes the part for people: as it is where it is ASCII, else encoded,
 // so that it passes each server.
-func (r *Report) text(parts *multipart.Writer) error {
-	var seen beyondASCII
-	probe := bufio.NewWriter(&seen)
-	r.sayAll(probe)
-	if err := probe.Flush(); err != nil {
-		return err
+func (r *Report) text(w *bufio.Writer, parts *multipart.Writer) {
+	var said strings.Builder
+	r.sayAll(&said)
+	if isASCII(said.String()) {
+		part(parts, "text/plain; charset=utf-8", "7bit")
+		w.WriteString(said.String())
+		return
 	}
-	encoding := "7bit"
-	if seen {
-		encoding = "quoted-printable"
-	}
-	w, err := part(parts, "text/plain; charset=utf-8", encoding)
-	if err != nil {
-		return err
-	}
-	if !seen {
-		r.sayAll(w)
-		return w.Flush()
-	}
+	part(parts, "text/plain; charset=utf-8", "quoted-printable")
 	encoder := quotedprintable.NewWriter(w)
-	lines := bufio.NewWriter(encoder)
-	r.sayAll(lines)
-	if err := lines.Flush(); err != nil {
-		return err
-	}
-	if err := encoder.Close(); err != nil {
-		return err
-	}
-	return w.Flush()
-}
-
-// beyondASCII is a writer that tells whether what was written is not ASCII.
-type beyondASCII bool
-
-func (s *beyondASCII) Write(b []byte) (int, error) {
-	for _, c := range b {
-		*s = *s || c >= 0x80
-	}
-	return len(b), nil
+	_, _ = io.WriteString(encoder, said.String())
+	_ = encoder.Close()
 }
 
 // say writes a paragraph, broken into lines of one indent.
-func say(w io.StringWriter, indent, s string) {
+func say(w *strings.Builder, indent, s string) {
 	for _, line := range wrap(s, len(indent)) {
 		w.WriteString(indent + line + "\r\n")
 	}
 }
 
-func (r *Report) sayAll(w *bufio.Writer) {
+func (r *Report) sayAll(w *strings.Builder) {
 	words, mail := r.words(), r.mail()
 	for _, g := range r.groups() {
 		say(w, "", words.Say(string(r.Kind)+".happened", "mail", mail))
@@ -111,7 +84,7 @@ func (r *Report) sayAll(w *bufio.Writer) {
 
 // sayWhy writes what a group has in common: why, what to do, and the words of
 // the server.
-func (r *Report) sayWhy(w *bufio.Writer, g []Recipient) {
+func (r *Report) sayWhy(w *strings.Builder, g []Recipient) {
 	words := r.words()
 	if f := g[0].Failure; f != nil {
 		alike := *f
