@@ -30,33 +30,22 @@ const (
 	Nobody Policy = "none"
 )
 
-// Notify says whom to notify of what happened to the recipients e.To of a
-// message, and which of them to tell of; nobody if it gives no recipients.
+// Notify says whom to notify of what happened to a recipient of mail with the
+// reverse-path from; "" is nobody.
 //
 // No mail with the null reverse-path is ever told of, so that no notification
 // leads to another (RFC 5321, section 6.1). The sender decides with NOTIFY what
 // it hears of: by default of failures. A person hears of failures alone, and
 // of all, as the choice of the app is not theirs.
-func (p Policy) Notify(e *envelope.Envelope, k Kind) (envelope.Path, []envelope.Recipient) {
-	if e.From == "" || p == Nobody || p == "" {
-		return "", nil
+func (p Policy) Notify(from envelope.Path, r envelope.Recipient, k Kind) envelope.Path {
+	switch {
+	case from == "" || p == Nobody:
+	case p == Sender && wants(r.Notify, k):
+		return from
+	case p != Sender && k == Failed:
+		return envelope.Path(p)
 	}
-	if p != Sender {
-		if k != Failed || len(e.To) == 0 {
-			return "", nil
-		}
-		return envelope.Path(p), slices.Clone(e.To)
-	}
-	var told []envelope.Recipient
-	for _, r := range e.To {
-		if wants(r.Notify, k) {
-			told = append(told, r)
-		}
-	}
-	if len(told) == 0 {
-		return "", nil
-	}
-	return e.From, told
+	return ""
 }
 
 // wants tells whether NOTIFY (RFC 3461, section 4.1) asks to hear of k.

@@ -27,7 +27,7 @@ type notice struct {
 // notifyStored notifies of recipients of a stored message that are late, or
 // were handed on. No mail depends on it.
 func (q *Queue) notifyStored(kind dsn.Kind, st *spool.Stored, about []dsn.Recipient) {
-	to, about := q.chooseNotified(kind, st.Envelope, about)
+	to, about := q.chooseNotified(kind, st.Envelope.From, about)
 	if len(about) == 0 {
 		return
 	}
@@ -110,7 +110,7 @@ func (q *Queue) findOwing() {
 				about = append(about, dsn.Recipient{Recipient: r, Failure: lastFailure(st, r.To)})
 			}
 		}
-		if to, told := q.chooseNotified(dsn.Failed, st.Envelope, about); len(told) > 0 {
+		if to, told := q.chooseNotified(dsn.Failed, st.Envelope.From, about); len(told) > 0 {
 			q.mu.Lock()
 			q.owing[id] = notice{to, told}
 			q.mu.Unlock()
@@ -154,24 +154,14 @@ func relayedOnes(o outcome) (about []dsn.Recipient) {
 
 // chooseNotified says who is told, and of whom. Mode direct keeps nothing, so
 // that there the app's reply and the log are all.
-func (q *Queue) chooseNotified(kind dsn.Kind, env envelope.Envelope, about []dsn.Recipient) (envelope.Path, []dsn.Recipient) {
+func (q *Queue) chooseNotified(kind dsn.Kind, from envelope.Path, about []dsn.Recipient) (to envelope.Path, told []dsn.Recipient) {
 	set := q.set()
 	if set.Mode == Direct {
 		return "", nil
 	}
-	env.To = nil
 	for _, r := range about {
-		env.To = append(env.To, r.Recipient)
-	}
-	to, chosen := set.Notify.Notify(&env, kind)
-	wanted := make(map[envelope.Path]bool, len(chosen))
-	for _, r := range chosen {
-		wanted[r.To] = true
-	}
-	var told []dsn.Recipient
-	for _, r := range about {
-		if wanted[r.To] {
-			told = append(told, r)
+		if addressee := set.Notify.Notify(from, r.Recipient, kind); addressee != "" {
+			to, told = addressee, append(told, r)
 		}
 	}
 	return to, told

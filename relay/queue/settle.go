@@ -214,7 +214,7 @@ func (q *Queue) moveFailed(a *account) error {
 	st.Envelope.To = recipients(failed)
 	st.Tried++
 	st.Attempts = spool.Remember(st.Attempts, attempts(failed, now, q.set().Language))
-	to, told := q.chooseNotified(dsn.Failed, st.Envelope, failedOnes(failed))
+	to, told := q.chooseNotified(dsn.Failed, st.Envelope.From, failedOnes(failed))
 	for _, r := range told {
 		st.Unnotified = append(st.Unnotified, r.To)
 	}

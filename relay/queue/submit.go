@@ -160,7 +160,7 @@ func (q *Queue) unkept(p *passage, notKept error) Answer {
 	mail.Attempt = 1
 	if len(o.delivered) > 0 {
 		q.log.Sent(mail.Only(o.delivered), o.receipt, time.Since(p.started))
-		if to, about := q.chooseNotified(dsn.Relayed, *d.Envelope(), relayedOnes(o)); len(about) > 0 {
+		if to, about := q.chooseNotified(dsn.Relayed, d.Envelope().From, relayedOnes(o)); len(about) > 0 {
 			if err := q.post(dsn.Relayed, to, d.Message(), d.MessageID, d.Received(), about); err != nil {
 				q.tellTrouble("keep a notification", err)
 			}
