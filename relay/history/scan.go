@@ -33,44 +33,39 @@ func needle(text string) []byte {
 // case if none has it as it is written.
 func grep(dir string, f part, needle []byte, take func(line []byte)) error {
 	found := false
-	err := lines(dir, f, 0, func(b []byte) {
-		for from := 0; ; {
-			i := bytes.Index(b[from:], needle)
-			if i < 0 {
-				return
-			}
-			found = true
-			start, end := around(b, from+i)
-			take(b[start:end])
-			from = end
-		}
-	})
+	err := lines(dir, f, 0, func(b []byte) { found = search(b, b, needle, take) || found })
 	if err != nil || found {
 		return err
 	}
 	needle = toLower(nil, needle)
 	var lower []byte
 	return lines(dir, f, 0, func(b []byte) {
-		lower = toLower(lower[:0], b)
-		for from := 0; ; {
-			i := bytes.Index(lower[from:], needle)
-			if i < 0 {
-				return
-			}
-			start, end := around(b, from+i)
-			take(b[start:end])
-			from = end
-		}
+		lower = toLower(lower, b)
+		search(b, lower, needle, take)
 	})
 }
 
-// toLower appends b to lower with the letters of ASCII in lower case.
-func toLower(lower, b []byte) []byte {
-	at := len(lower)
-	lower = append(lower, b...)
-	for i, c := range lower[at:] {
+// search gives the lines of b where text, which is as long, has the needle, and
+// tells whether there was one.
+func search(b, text, needle []byte, take func(line []byte)) (found bool) {
+	for from := 0; ; {
+		i := bytes.Index(text[from:], needle)
+		if i < 0 {
+			return found
+		}
+		found = true
+		start, end := around(b, from+i)
+		take(b[start:end])
+		from = end
+	}
+}
+
+// toLower gives b with the letters of ASCII in lower case, in room if it fits.
+func toLower(room, b []byte) []byte {
+	lower := append(room[:0], b...)
+	for i, c := range lower {
 		if 'A' <= c && c <= 'Z' {
-			lower[at+i] = c | 0x20
+			lower[i] = c | 0x20
 		}
 	}
 	return lower
