@@ -32,8 +32,7 @@ type Query struct {
 	// "@" and a domain; case does not matter. "" chooses all.
 	Text string
 
-	Since time.Time // zero = as far back as history goes
-	Limit int       // 0 = no limit
+	Limit int // 0 = no limit
 }
 
 // Recent gives the last n records, newest first.
@@ -82,21 +81,14 @@ func (r *Reader) Find(q Query) iter.Seq2[Record, error] {
 			return
 		}
 		slices.Reverse(all)
-		oldest := q.Since.UTC().Format(time.DateOnly)
 		left := q.Limit
 		for _, f := range all {
-			if !q.Since.IsZero() && f.day < oldest {
-				return
-			}
 			found, err := q.in(r.dir, f, left)
 			if err != nil {
 				yield(Record{}, err)
 				return
 			}
 			for _, rec := range slices.Backward(found) {
-				if !q.Since.IsZero() && rec.Time.Before(q.Since) {
-					continue
-				}
 				if !yield(rec, nil) {
 					return
 				}
