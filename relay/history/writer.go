@@ -81,8 +81,7 @@ type Writer struct {
 
 	// Of the goroutine that writes.
 	file  *os.File
-	name  part
-	size  int64 // of file
+	name  part // of file
 	tidy  time.Time
 	told  bool // Trouble was, and it lasts
 	spare []byte
@@ -151,9 +150,7 @@ func (w *Writer) run() {
 			continue
 		case <-w.stop:
 			w.flush(time.Now())
-			if w.file != nil {
-				_ = w.file.Close()
-			}
+			w.close()
 			return
 		}
 		w.flush(time.Now())
@@ -188,7 +185,7 @@ func (w *Writer) flush(now time.Time) {
 
 func (w *Writer) append(now time.Time, lines []byte) error {
 	day := now.UTC().Format(time.DateOnly)
-	if w.file == nil || w.name.day != day || w.size >= w.o.MaxSize/parts {
+	if w.file == nil || w.name.day != day || w.name.size >= w.o.MaxSize/parts {
 		if err := w.next(day); err != nil {
 			return err
 		}
@@ -197,20 +194,22 @@ func (w *Writer) append(now time.Time, lines []byte) error {
 		}
 	}
 	n, err := w.file.Write(lines)
-	w.size += int64(n)
+	w.name.size += int64(n)
 	if err != nil { // the next one begins with a line end of its own
-		_ = w.file.Close()
-		w.file = nil
+		w.close()
 	}
 	return err
 }
 
+// close closes the file, if one is open.
+func (w *Writer) close() {
+	_ = w.file.Close()
+	w.file = nil
+}
+
 // next opens the file to write to: the last one of the day, or one more.
 func (w *Writer) next(day string) error {
-	if w.file != nil {
-		_ = w.file.Close()
-		w.file = nil
-	}
+	w.close()
 	all, err := list(w.o.Dir)
 	if err != nil {
 		return err
@@ -228,12 +227,12 @@ func (w *Writer) next(day string) error {
 	if err != nil {
 		return err
 	}
-	w.file, w.size = f, w.name.size
-	if w.size == 0 {
+	w.file = f
+	if w.name.size == 0 {
 		return nil
 	}
 	last := make([]byte, 1)
-	if _, err := f.ReadAt(last, w.size-1); err == nil && last[0] != '\n' { // torn by a crash
+	if _, err := f.ReadAt(last, w.name.size-1); err == nil && last[0] != '\n' { // torn by a crash
 		_, err = f.Write([]byte("\n"))
 		return err
 	}
