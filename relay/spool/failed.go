@@ -59,7 +59,7 @@ func (s *Spool) FailedMessage(id ID) (*envelope.Message, *Stored, error) {
 			if err != nil {
 				return nil, wrap("read "+id.String(), err)
 			}
-			return &contentReader{r: io.NewSectionReader(f, 0, st.Size), left: st.Size, close: f.Close}, nil
+			return fileReader(f, st.Size), nil
 		},
 	}, st, nil
 }
@@ -185,13 +185,7 @@ func (s *Spool) shareContent(st *Stored) error {
 		return err
 	}
 	defer f.Close()
-	return s.writeFile(to, func(w io.Writer) error {
-		n, err := io.Copy(w, io.NewSectionReader(f, 0, st.Size))
-		if err == nil && n != st.Size {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
-	})
+	return s.writeFile(to, fileReader(f, st.Size))
 }
 
 // removeStuck removes from deferred/ what Done could not, unless Revive has

@@ -1,11 +1,11 @@
 package spool
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,26 +207,16 @@ func (s *Spool) storeContent(dir string, e *entry) error {
 			return nil // large content is not copied where the file system can share it
 		}
 	}
-	r, err := s.contentOf(e)
+	m, _, err := s.Message(e.id)
+	if err != nil {
+		return err
+	}
+	r, err := m.Open()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return s.writeFile(to, func(w io.Writer) error {
-		n, err := io.Copy(w, r)
-		if err == nil && n != e.size {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
-	})
-}
-
-func (s *Spool) contentOf(e *entry) (io.ReadCloser, error) {
-	m, _, err := s.Message(e.id)
-	if err != nil {
-		return nil, err
-	}
-	return m.Open()
+	return s.writeFile(to, r)
 }
 
 func (s *Spool) writeMeta(dir string, st *Stored) error {
@@ -234,10 +224,7 @@ func (s *Spool) writeMeta(dir string, st *Stored) error {
 	if err != nil {
 		return err
 	}
-	return s.writeFile(meta(dir, st.ID), func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	return s.writeFile(meta(dir, st.ID), bytes.NewReader(append(b, '\n')))
 }
 
 // Fail keeps a message in failed/, for those recipients that st names, until

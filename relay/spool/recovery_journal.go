@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -166,10 +167,7 @@ func (rec *recovering) copyAside(seg *segment, img []byte, why string) {
 	to := filepath.Join(rec.dir.bad, filepath.Base(seg.path))
 	if _, err := rec.stat(to); isMissing(err) {
 		if err = rec.disk.link(seg.path, to); err != nil {
-			err = rec.writeFile(to, func(w io.Writer) error {
-				_, err := w.Write(img)
-				return err
-			})
+			err = rec.writeFile(to, bytes.NewReader(img))
 		}
 		if err == nil {
 			err = rec.disk.syncDir(rec.dir.bad)

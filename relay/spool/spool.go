@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,10 +208,7 @@ func (s *Spool) checkVersion() error {
 	path := filepath.Join(s.dir.root, "VERSION")
 	b, err := s.readFile(path, 64)
 	if isMissing(err) {
-		err := s.writeFile(path, func(w io.Writer) error {
-			_, err := fmt.Fprintln(w, version)
-			return err
-		})
+		err := s.writeFile(path, strings.NewReader(strconv.Itoa(version)+"\n"))
 		if full(err) {
 			return nil // the next start writes it
 		}
@@ -317,13 +315,13 @@ func (s *Spool) Close() error {
 
 // writeFile makes a file with that content and flushes it, under another name
 // until it is whole. The caller flushes the directory.
-func (s *Spool) writeFile(path string, content func(io.Writer) error) error {
+func (s *Spool) writeFile(path string, content io.Reader) error {
 	tmp := path + ".tmp"
 	f, err := s.disk.open(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
-	err = content(io.NewOffsetWriter(f, 0))
+	_, err = io.Copy(io.NewOffsetWriter(f, 0), content)
 	if err == nil {
 		err = f.datasync()
 	}

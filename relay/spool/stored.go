@@ -235,6 +235,10 @@ type contentReader struct {
 	close     func() error
 }
 
+func fileReader(f file, size int64) *contentReader {
+	return &contentReader{r: io.NewSectionReader(f, 0, size), left: size, close: f.Close}
+}
+
 func (r *contentReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	r.left -= int64(n)
