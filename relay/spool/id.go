@@ -3,6 +3,7 @@ package spool
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,7 @@ func ParseID(s string) (ID, error) {
 		return 0, fmt.Errorf("id %q: an id has %d characters", clip(s), idLength)
 	}
 	var id ID
-	for i := 0; i < idLength; i++ {
+	for i := range idLength {
 		v := idDigit(s[i])
 		if v < 0 || i == 0 && v > 15 {
 			return 0, fmt.Errorf("id %q: no id has %q there", s, s[i:i+1])
@@ -61,12 +62,7 @@ func idDigit(c byte) int {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
 	}
-	for v := 0; v < len(idAlphabet); v++ {
-		if idAlphabet[v] == c {
-			return v
-		}
-	}
-	return -1
+	return strings.IndexByte(idAlphabet, c)
 }
 
 // MarshalText gives String, for JSON and logs.
@@ -85,8 +81,5 @@ func (id *ID) UnmarshalText(b []byte) error {
 // counter then runs on from last.
 func nextID(last ID, now time.Time) ID {
 	id := ID(now.UnixMilli())<<idCounterBits | ID(rand.Uint32()>>(32-idCounterBits+1))
-	if id <= last {
-		id = last + 1
-	}
-	return id
+	return max(id, last+1)
 }
