@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,12 +73,7 @@ func (q *Queue) Waiting() []Waiting {
 		all = append(all, Waiting{ID: id, Underway: true})
 	}
 	q.mu.Unlock()
-	slices.SortFunc(all, func(a, b Waiting) int {
-		if a.ID < b.ID { // IDs grow with time
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Waiting) int { return cmp.Compare(a.ID, b.ID) }) // IDs grow with time
 	return all
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -100,22 +101,15 @@ type foundMeta struct {
 // readMetas reads json files on all processors: after an outage there may be
 // very many.
 func (rec *recovering) readMetas(ids map[ID]bool) []foundMeta {
-	found := make([]foundMeta, 0, len(ids))
-	for id := range ids {
-		found = append(found, foundMeta{id: id})
-	}
-	slices.SortFunc(found, func(a, b foundMeta) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
+	sorted := slices.Sorted(maps.Keys(ids))
+	found := make([]foundMeta, len(sorted))
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(found); i += workers {
-				found[i].entry, found[i].err = rec.readMetaEntry(found[i].id)
+				e, err := rec.readMetaEntry(sorted[i])
+				found[i] = foundMeta{sorted[i], e, err}
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -256,12 +257,7 @@ func (s *Spool) Waiting() []Entry {
 		})
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b Entry) int {
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
