@@ -56,10 +56,7 @@ func (s *Spool) unlockSettle() {
 	}
 	for s.removable() {
 		seg := j.segments[0]
-		if seg.f != nil {
-			seg.f.Close()
-			seg.f = nil
-		}
+		seg.close()
 		s.mu.Unlock()
 		// One at a time and flushed, so that no power cut can bring back a
 		// segment whose DONE marks are in one that is gone.

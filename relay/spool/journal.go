@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -67,10 +68,15 @@ type record struct {
 
 func (j *journal) closeFiles() {
 	for _, seg := range j.segments {
-		if seg.f != nil {
-			seg.f.Close()
-			seg.f = nil
-		}
+		seg.close()
+	}
+}
+
+// close closes the segment's file, if it is open.
+func (seg *segment) close() {
+	if seg.f != nil {
+		seg.f.Close()
+		seg.f = nil
 	}
 }
 
@@ -96,22 +102,15 @@ const maxIdle = 8
 // release ends a use of the segment. The caller holds mu.
 func (s *Spool) release(seg *segment) {
 	seg.users--
-	if seg.users > 0 || s.closed {
+	j := &s.journal
+	if seg.users > 0 || s.closed || slices.Contains(j.idle, seg) {
 		return
 	}
-	j := &s.journal
-	for _, other := range j.idle {
-		if other == seg {
-			return
-		}
-	}
 	if len(j.idle) == maxIdle {
-		if old := j.idle[0]; old.users == 0 && old.f != nil {
-			old.f.Close()
-			old.f = nil
+		if old := j.idle[0]; old.users == 0 {
+			old.close()
 		}
-		copy(j.idle, j.idle[1:])
-		j.idle = j.idle[:maxIdle-1]
+		j.idle = slices.Delete(j.idle, 0, 1)
 	}
 	j.idle = append(j.idle, seg)
 }

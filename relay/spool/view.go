@@ -110,9 +110,6 @@ func (v *View) Close() {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
 	for _, seg := range v.s.journal.idle {
-		if seg.f != nil {
-			seg.f.Close()
-			seg.f = nil
-		}
+		seg.close()
 	}
 }
