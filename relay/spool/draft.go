@@ -217,12 +217,7 @@ func hasEightBit(p []byte) bool {
 		}
 		p = p[8:]
 	}
-	for _, c := range p {
-		if c >= 0x80 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p, func(c byte) bool { return c >= 0x80 })
 }
 
 // Message gives the message for delivery, before or after Commit. It has a

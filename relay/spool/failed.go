@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"iter"
@@ -195,9 +196,7 @@ func (s *Spool) removeStuck(ids []ID) (err error) {
 	defer s.tidying.Unlock()
 	for _, id := range ids {
 		if !s.waits(id) {
-			if e := s.removeDeferred(id); err == nil {
-				err = e
-			}
+			err = cmp.Or(err, s.removeDeferred(id))
 		}
 	}
 	return err

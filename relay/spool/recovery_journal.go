@@ -78,7 +78,7 @@ func (rec *recovering) readSegment(seg *segment, img []byte, newest bool) ([]byt
 			lost += gap.to - gap.from
 		}
 	}
-	unborn := !found.any && isZero(img[min(size, segmentHead):]) // it was made and never used
+	unborn := !found.any && len(bytes.TrimLeft(img[min(size, segmentHead):], "\x00")) == 0 // it was made and never used
 	switch {
 	case unread > 0:
 		faults = append(faults, fmt.Sprintf("%d octets could not be read", unread))
@@ -137,28 +137,14 @@ func readAll(f file, img []byte) (unread int) {
 	}
 	for off := 0; off < len(img); off += pageSize {
 		page := img[off:min(off+pageSize, len(img))]
-		for try := 0; ; try++ {
-			n, err := f.ReadAt(page, int64(off))
-			if n == len(page) {
-				break
-			}
-			if try > 0 || err == nil || err == io.EOF {
-				clear(page[n:])
-				unread += len(page) - n
-				break
-			}
+		n, err := f.ReadAt(page, int64(off))
+		if n < len(page) && err != io.EOF {
+			n, _ = f.ReadAt(page, int64(off))
 		}
+		clear(page[n:])
+		unread += len(page) - n
 	}
 	return unread
-}
-
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // copyAside keeps a damaged segment for a person to look at. What can be read
