@@ -16,14 +16,14 @@ import (
 // moment when it is asked for; memory holds the IDs alone.
 func (s *Spool) Failed() iter.Seq2[ID, error] {
 	return func(yield func(ID, error) bool) {
-		names, err := s.disk.list(s.dir.failed)
+		names, err := s.list(s.dir.failed)
 		if err != nil {
-			yield(0, wrap("list failed", err))
+			yield(0, err)
 			return
 		}
 		var ids []ID
-		for _, name := range names {
-			if id, kind := splitName(name); id != 0 && kind == ".json" {
+		for id, kind := range names {
+			if kind == ".json" {
 				ids = append(ids, id)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -289,9 +290,9 @@ func merge(a, b *Stored) Stored {
 // Expire removes what has been in failed/ for longer than keep, and tells how
 // many messages that were. It goes on after an error, and gives the first.
 func (s *Spool) Expire(keep time.Duration) (removed int, err error) {
-	names, err := s.disk.list(s.dir.failed)
+	names, err := s.list(s.dir.failed)
 	if err != nil {
-		return 0, wrap("list failed", err)
+		return 0, err
 	}
 	before := time.Now().Add(-keep)
 	old := func(path string) bool {
@@ -309,10 +310,10 @@ func (s *Spool) Expire(keep time.Duration) (removed int, err error) {
 		}
 		return e == nil
 	}
-	for _, name := range names {
-		path := filepath.Join(s.dir.failed, name)
-		switch id, kind := splitName(name); {
-		case id == 0 || !old(path):
+	for id, kind := range names {
+		path := filepath.Join(s.dir.failed, id.String()+kind)
+		switch {
+		case !old(path):
 		case kind == ".json":
 			if gone(eml(s.dir.failed, id)); gone(path) {
 				removed++
@@ -326,12 +327,17 @@ func (s *Spool) Expire(keep time.Duration) (removed int, err error) {
 	return removed, wrap("expire", err)
 }
 
-// splitName cuts <id>.eml and its like; the ID is 0 if the name is not ours.
-func splitName(name string) (ID, string) {
-	base, kind, _ := strings.Cut(name, ".")
-	id, err := ParseID(base)
-	if err != nil || base != id.String() {
-		return 0, ""
-	}
-	return id, "." + kind
+// list gives the names in a directory that are of messages, <id>.eml and its
+// like, each cut into the ID and the rest.
+func (s *Spool) list(dir string) (iter.Seq2[ID, string], error) {
+	names, err := s.disk.list(dir)
+	return func(yield func(ID, string) bool) {
+		for _, name := range names {
+			base, kind, _ := strings.Cut(name, ".")
+			id, err := ParseID(base)
+			if err == nil && base == id.String() && !yield(id, "."+kind) {
+				return
+			}
+		}
+	}, wrap("list "+filepath.Base(dir), err)
 }

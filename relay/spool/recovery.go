@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -95,20 +96,15 @@ func (g *glance) entry() *entry {
 
 // readBig holds the files of big/ against the BIG records.
 func (rec *recovering) readBig() error {
-	names, err := rec.disk.list(rec.dir.big)
+	names, err := rec.tidyList(rec.dir.big)
 	if err != nil {
-		return wrap("list big", err)
+		return err
 	}
 	there := map[ID]bool{}
-	for _, name := range names {
-		id, kind := splitName(name)
-		path := filepath.Join(rec.dir.big, name)
-		rec.last = max(rec.last, id)
+	for id, kind := range names {
+		path := eml(rec.dir.big, id)
 		e := rec.index[id]
 		switch {
-		case id == 0:
-		case strings.HasSuffix(kind, ".tmp"):
-			rec.disk.remove(path)
 		case kind != ".eml":
 		case e != nil && e.seg != nil && e.kind == kindBig:
 			there[id] = true
@@ -157,18 +153,21 @@ func (rec *recovering) loseBig(e *entry, why string) {
 
 // readFailed only cleans up, and learns which IDs are taken.
 func (rec *recovering) readFailed() error {
-	names, err := rec.disk.list(rec.dir.failed)
-	if err != nil {
-		return wrap("list failed", err)
-	}
-	for _, name := range names {
-		id, kind := splitName(name)
+	_, err := rec.tidyList(rec.dir.failed)
+	return err
+}
+
+// tidyList is list, and learns which IDs are taken, and removes what was not
+// written to its end.
+func (rec *recovering) tidyList(dir string) (iter.Seq2[ID, string], error) {
+	names, err := rec.list(dir)
+	for id, kind := range names {
 		rec.last = max(rec.last, id)
-		if id != 0 && strings.HasSuffix(kind, ".tmp") {
-			rec.disk.remove(filepath.Join(rec.dir.failed, name))
+		if strings.HasSuffix(kind, ".tmp") {
+			rec.disk.remove(filepath.Join(dir, id.String()+kind))
 		}
 	}
-	return nil
+	return names, err
 }
 
 // finish opens the new segment, tells it what is obsolete in the older ones,

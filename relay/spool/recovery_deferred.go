@@ -5,34 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 )
 
 // readDeferred takes in deferred/. A message that is there whole is there for
 // good: what the journal says of it is older.
 func (rec *recovering) readDeferred() error {
-	names, err := rec.disk.list(rec.dir.deferred)
+	names, err := rec.tidyList(rec.dir.deferred)
 	if err != nil {
-		return wrap("list deferred", err)
+		return err
 	}
 	metas, contents, served := map[ID]bool{}, map[ID]bool{}, map[ID]bool{}
-	for _, name := range names {
-		id, kind := splitName(name)
-		rec.last = max(rec.last, id)
-		switch {
-		case id == 0:
-		case kind == ".json":
+	for id, kind := range names {
+		switch kind {
+		case ".json":
 			metas[id] = true
-		case kind == ".eml":
+		case ".eml":
 			contents[id] = true
-		case kind == ".done":
+		case ".done":
 			served[id] = true
-		case strings.HasSuffix(kind, ".tmp"):
-			rec.disk.remove(filepath.Join(rec.dir.deferred, name))
 		}
 	}
 	for id := range served { // Done did not come to its end
@@ -51,12 +44,9 @@ func (rec *recovering) readDeferred() error {
 		delete(contents, found.id)
 	}
 	for id := range contents { // without a json file
-		switch {
-		case rec.index[id] != nil: // Defer did not come to its end
+		if rec.index[id] != nil || rec.hasFailed(id) { // Defer or Revive did not come to its end
 			rec.disk.remove(eml(rec.dir.deferred, id))
-		case rec.hasFailed(id): // Revive did not come to its end
-			rec.disk.remove(eml(rec.dir.deferred, id))
-		default:
+		} else {
 			rec.setAside(eml(rec.dir.deferred, id), "its json file, which says to whom it goes, is missing")
 		}
 	}

@@ -71,13 +71,13 @@ func (rec *recovering) lookJournal() error {
 
 // lookDeferred takes in deferred/; what is not whole is left out.
 func (rec *recovering) lookDeferred() error {
-	names, err := rec.disk.list(rec.dir.deferred)
+	names, err := rec.list(rec.dir.deferred)
 	if err != nil {
-		return wrap("list deferred", err)
+		return err
 	}
 	metas := map[ID]bool{}
-	for _, name := range names {
-		if id, kind := splitName(name); id != 0 && kind == ".json" {
+	for id, kind := range names {
+		if kind == ".json" {
 			metas[id] = true
 		}
 	}
