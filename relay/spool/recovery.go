@@ -52,10 +52,13 @@ func (s *Spool) recover() (Recovery, error) {
 	return rec.r, nil
 }
 
-// setAside records that something was moved to bad/, or what kept it from it.
-func (rec *recovering) setAside(path, why string) {
+// setAside moves something to bad/.
+func (rec *recovering) setAside(path, why string) { rec.keepBad(path, why, rec.disk.rename) }
+
+// keepBad records that something was put into bad/, or what kept it from it.
+func (rec *recovering) keepBad(path, why string, put func(from, to string) error) {
 	to := filepath.Join(rec.dir.bad, filepath.Base(path))
-	err := rec.disk.rename(path, to)
+	err := put(path, to)
 	if err == nil {
 		err = rec.disk.syncDir(rec.dir.bad)
 	}

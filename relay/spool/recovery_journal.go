@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -13,10 +14,11 @@ import (
 	"strings"
 )
 
-func (rec *recovering) readJournal() error {
+// listJournal gives the segments that there are, oldest first.
+func (rec *recovering) listJournal() ([]*segment, error) {
 	names, err := rec.disk.list(rec.dir.journal)
 	if err != nil {
-		return wrap("list the journal", err)
+		return nil, wrap("list the journal", err)
 	}
 	var segments []*segment
 	for _, name := range names {
@@ -27,12 +29,15 @@ func (rec *recovering) readJournal() error {
 		}
 		segments = append(segments, &segment{seq: seq, path: filepath.Join(rec.dir.journal, name)})
 	}
-	slices.SortFunc(segments, func(a, b *segment) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Compare(a.seq, b.seq) })
+	return segments, nil
+}
+
+func (rec *recovering) readJournal() error {
+	segments, err := rec.listJournal()
+	if err != nil {
+		return err
+	}
 	var img []byte
 	for i, seg := range segments {
 		if img, err = rec.readSegment(seg, img, i == len(segments)-1); err != nil {
@@ -93,7 +98,13 @@ func (rec *recovering) readSegment(seg *segment, img []byte, newest bool) ([]byt
 	}
 	if len(faults) > 0 {
 		rec.holes = true
-		rec.copyAside(seg, img, strings.Join(faults, ", "))
+		// A copy is for a person to look at. What can be read stays in use.
+		rec.keepBad(seg.path, strings.Join(faults, ", "), func(from, to string) error {
+			if _, err := rec.stat(to); !isMissing(err) || rec.disk.link(from, to) == nil {
+				return nil
+			}
+			return rec.writeFile(to, bytes.NewReader(img))
+		})
 		return img, nil
 	}
 	if gone > 0 || !found.head {
@@ -145,25 +156,6 @@ func readAll(f file, img []byte) (unread int) {
 		unread += len(page) - n
 	}
 	return unread
-}
-
-// copyAside keeps a damaged segment for a person to look at. What can be read
-// of it stays in use.
-func (rec *recovering) copyAside(seg *segment, img []byte, why string) {
-	to := filepath.Join(rec.dir.bad, filepath.Base(seg.path))
-	if _, err := rec.stat(to); isMissing(err) {
-		if err = rec.disk.link(seg.path, to); err != nil {
-			err = rec.writeFile(to, bytes.NewReader(img))
-		}
-		if err == nil {
-			err = rec.disk.syncDir(rec.dir.bad)
-		}
-		if err != nil {
-			why += fmt.Sprintf(" (it could not be set aside: %v)", err)
-			to = seg.path
-		}
-	}
-	rec.r.Damaged = append(rec.r.Damaged, to+": "+why)
 }
 
 // take brings one record of the journal into the index.
