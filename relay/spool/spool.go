@@ -182,7 +182,14 @@ func open(o Options, d disk, t tuning) (*Spool, Recovery, error) {
 }
 
 func (s *Spool) start() (Recovery, error) {
-	if err := s.checkVersion(); err != nil {
+	err := s.checkVersion()
+	if isMissing(err) {
+		err = wrap("write VERSION", s.writeFile(s.versionPath(), strings.NewReader(strconv.Itoa(version)+"\n")))
+		if errors.Is(err, ErrFull) {
+			err = nil // the next start writes it
+		}
+	}
+	if err != nil {
 		return Recovery{}, err
 	}
 	for _, dir := range s.dir.subdirs() {
@@ -203,18 +210,11 @@ func (s *Spool) start() (Recovery, error) {
 	return r, nil
 }
 
-// checkVersion refuses a format that is not known before anything is touched,
-// and writes ours into a new spool.
+func (s *Spool) versionPath() string { return filepath.Join(s.dir.root, "VERSION") }
+
+// checkVersion refuses a format that is not known before anything is touched.
 func (s *Spool) checkVersion() error {
-	path := filepath.Join(s.dir.root, "VERSION")
-	b, err := s.readFile(path, 64)
-	if isMissing(err) {
-		err := s.writeFile(path, strings.NewReader(strconv.Itoa(version)+"\n"))
-		if full(err) {
-			return nil // the next start writes it
-		}
-		return wrap("write VERSION", err)
-	}
+	b, err := s.readFile(s.versionPath(), 64)
 	if err != nil {
 		return wrap("read VERSION", err)
 	}

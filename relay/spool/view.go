@@ -3,10 +3,6 @@ package spool
 import (
 	"iter"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 )
 
 // A View reads a spool that no process uses, or that another one does, and
@@ -18,38 +14,22 @@ type View struct{ s *Spool }
 // error of the disk. The caller closes the view.
 func Look(dir string) (*View, error) {
 	s := &Spool{dir: newDirs(dir), disk: osDisk{}, tune: defaultTuning(), index: make(map[ID]*entry)}
-	b, err := s.readFile(filepath.Join(dir, "VERSION"), 64)
-	if err != nil {
-		return nil, wrap("read VERSION", err)
-	}
-	found := strings.TrimSpace(string(b))
-	if n, err := strconv.Atoi(found); err != nil || n < 1 || n > version {
-		return nil, &VersionError{Dir: dir, Found: clip(found), Known: version}
-	}
 	rec := &recovering{Spool: s, sending: map[ID]sendingMark{}}
-	if err := rec.lookJournal(); err != nil {
-		return nil, err
-	}
-	if err := rec.lookDeferred(); err != nil {
-		return nil, err
+	for _, step := range []func() error{s.checkVersion, rec.lookJournal, rec.lookDeferred} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
 	return &View{s}, nil
 }
 
 // lookJournal takes in what can be read of the journal, and mends nothing.
 func (rec *recovering) lookJournal() error {
-	names, err := rec.disk.list(rec.dir.journal)
+	segments, err := rec.listJournal()
 	if err != nil {
-		return wrap("list the journal", err)
+		return err
 	}
-	slices.Sort(names) // by their sequence numbers
-	for _, name := range names {
-		base, ok := strings.CutSuffix(name, ".seg")
-		seq, err := strconv.ParseUint(base, 16, 64)
-		if !ok || err != nil || len(base) != 16 {
-			continue
-		}
-		seg := &segment{seq: seq, path: filepath.Join(rec.dir.journal, name)}
+	for _, seg := range segments {
 		f, err := rec.disk.open(seg.path, os.O_RDONLY)
 		if isMissing(err) {
 			continue // all in it is done by now
@@ -64,7 +44,7 @@ func (rec *recovering) lookJournal() error {
 		if isMissing(err) {
 			continue
 		}
-		scan(img, seq, func(off int64, h *head, payload []byte) { rec.take(seg, off, h, payload) })
+		scan(img, seg.seq, func(off int64, h *head, payload []byte) { rec.take(seg, off, h, payload) })
 	}
 	return nil
 }
