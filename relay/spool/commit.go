@@ -59,12 +59,8 @@ func (s *Spool) put(rec []byte, e *entry) error {
 		return err
 	}
 	e.seg, e.off = seg, off
-	seg.live++
-	seg.bytes += int64(len(rec))
-	b, leads := s.join(seg, e)
-	s.payCarry()
-	s.mu.Unlock()
-	return s.wait(b, leads)
+	e.claim()
+	return s.unlockWait(seg, e)
 }
 
 // storeBig makes the file of large content durable. It counts for nothing

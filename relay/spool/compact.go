@@ -13,21 +13,13 @@ const minSegments = 4
 func (s *Spool) forget(e *entry) {
 	delete(s.index, e.id)
 	s.used -= e.size
-	s.unmark(e)
-	s.leave(e)
-}
-
-// leave ends the claim of a message on its segment. The caller holds mu.
-func (s *Spool) leave(e *entry) {
-	if e.seg != nil {
-		e.seg.live--
-		e.seg.bytes -= int64(e.length)
-	}
+	e.unmark()
+	e.leave()
 	e.record = record{}
 }
 
 // unmark notes that the attempt has been concluded. The caller holds mu.
-func (s *Spool) unmark(e *entry) {
+func (e *entry) unmark() {
 	if e.mark != nil {
 		e.mark.marks--
 	}
@@ -46,13 +38,9 @@ func (s *Spool) unlockSettle() {
 	j.settling = true
 	if s.compactable() {
 		seg := j.segments[0]
-		s.mu.Unlock()
-		if !s.compact(seg) {
-			s.mu.Lock()
+		if s.compact(seg) != nil {
 			j.pause = time.Now()
-			s.mu.Unlock()
 		}
-		s.mu.Lock()
 	}
 	for s.removable() {
 		seg := j.segments[0]
@@ -111,14 +99,14 @@ func (s *Spool) compactable() bool {
 }
 
 // compact copies what still waits in a segment to the end of the journal and
-// flushes it, and tells whether it did. Only then do the messages belong to
-// their new place, so that at no moment the disk has fewer than one of each.
-func (s *Spool) compact(old *segment) bool {
-	s.mu.Lock()
+// flushes it. Only then do the messages belong to their new place, so that at
+// no moment the disk has fewer than one of each. The caller holds mu, which is
+// released in between.
+func (s *Spool) compact(old *segment) error {
 	if err := s.hold(old); err != nil {
-		s.mu.Unlock()
-		return false
+		return err
 	}
+	defer s.release(old)
 	var records, marks []*entry
 	for _, e := range s.index {
 		if e.seg == old {
@@ -130,42 +118,32 @@ func (s *Spool) compact(old *segment) bool {
 	}
 	s.mu.Unlock()
 
-	var copies []record
-	ok := true
+	copies := make([]record, len(records))
+	var err error
 	for i, e := range records {
-		c, err := s.copyRecord(old, e)
-		if err != nil {
-			records, ok = records[:i], false
+		if copies[i], err = s.copyRecord(old, e); err != nil {
 			break
 		}
-		copies = append(copies, c)
 	}
 
 	s.mu.Lock()
-	if ok {
-		ok = s.unlockFlush() == nil
+	if err == nil {
+		err = s.unlockFlush()
 		s.mu.Lock()
 	}
 	for i, e := range records {
 		c := copies[i]
-		switch {
-		case c.seg == nil:
-		case ok && c.seg.failed == nil && s.index[e.id] == e && e.seg == old:
-			s.leave(e)
-			e.record = c
-		default:
-			c.seg.live--
-			c.seg.bytes -= int64(c.length)
+		if err == nil && c.seg != nil && c.seg.failed == nil && s.index[e.id] == e && e.seg == old {
+			e.record, c = c, e.record
 		}
+		c.leave()
 	}
 	for _, e := range marks {
-		if ok && e.mark == old {
-			ok = s.remark(e) == nil
+		if err == nil && e.mark == old {
+			err = s.remark(e, e.attempt)
 		}
 	}
-	s.release(old)
-	s.mu.Unlock()
-	return ok
+	return err
 }
 
 // copyRecord appends a copy of the record of e, if it is still in old. The
@@ -194,23 +172,21 @@ func (s *Spool) copyRecord(old *segment, e *entry) (record, error) {
 		return record{}, err
 	}
 	r.seg, r.off = seg, off
-	seg.live++
-	seg.bytes += int64(r.length)
+	r.claim()
 	return r, nil
 }
 
-// remark writes the Sending mark of e once more. The caller holds mu.
-func (s *Spool) remark(e *entry) error {
+// remark writes a Sending mark of e, which takes the place of the last one.
+// The caller holds mu.
+func (s *Spool) remark(e *entry, attempt uint32) error {
 	var n [4]byte
-	binary.LittleEndian.PutUint32(n[:], e.attempt)
+	binary.LittleEndian.PutUint32(n[:], attempt)
 	seg, err := s.mark(kindSending, e.id, n[:])
 	if err != nil {
 		return err
 	}
-	if e.mark != nil {
-		e.mark.marks--
-	}
-	e.mark = seg
+	e.unmark()
+	e.mark, e.attempt = seg, attempt
 	seg.marks++
 	return nil
 }

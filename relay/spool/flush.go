@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"fmt"
 )
 
@@ -11,8 +12,7 @@ type batch struct {
 	prev    *batch
 	refused error         // why records could not be written,
 	dropped int64         // and the offset from which they are not there
-	turn    chan struct{} // closed when the next batch may flush
-	done    chan struct{} // closed when err is set
+	done    chan struct{} // closed when err is set, and the next batch may flush
 	err     error
 }
 
@@ -51,33 +51,31 @@ func (s *Spool) fail(seg *segment, err error) {
 	}
 }
 
-// join makes a message, or nil for nobody, wait for the next flush of seg,
-// which has its record. The caller holds mu, and calls wait without it.
-func (s *Spool) join(seg *segment, e *entry) (b *batch, leads bool) {
+// unlockWait makes a message, or nil for nobody, wait for the next flush of
+// seg, which has its record, and returns when that has ended. There is no
+// goroutine for it: the first to wait flushes for all, once the flush before
+// has ended, and takes in everyone who comes until then. The caller holds mu,
+// which is released.
+func (s *Spool) unlockWait(seg *segment, e *entry) error {
 	j := &s.journal
-	b = j.open
-	if b == nil || b.seg != seg {
-		b = &batch{seg: seg, prev: j.last, turn: make(chan struct{}), done: make(chan struct{})}
+	b := j.open
+	leads := b == nil || b.seg != seg
+	if leads {
+		b = &batch{seg: seg, prev: j.last, done: make(chan struct{})}
 		j.open, j.last = b, b
 		seg.users++ // its file is open, as it is the active one
-		leads = true
 	}
 	if e != nil {
 		b.puts = append(b.puts, e)
 	}
-	return b, leads
-}
-
-// wait returns when a flush has covered what b waits for. There is no
-// goroutine for it: who made the batch flushes for all in it, once the flush
-// before has ended, and takes in everyone who comes until then.
-func (s *Spool) wait(b *batch, leads bool) error {
+	s.payCarry()
+	s.mu.Unlock()
 	if !leads {
 		<-b.done
 		return b.err
 	}
 	if b.prev != nil {
-		<-b.prev.turn
+		<-b.prev.done
 		b.prev = nil
 	}
 	s.mu.Lock()
@@ -96,8 +94,7 @@ func (s *Spool) wait(b *batch, leads bool) error {
 			s.used += e.size
 			continue
 		}
-		e.seg.live--
-		e.seg.bytes -= int64(e.length)
+		e.leave()
 		if b.refused == nil || e.off < b.dropped {
 			s.journal.carry = append(s.journal.carry, e.id)
 		}
@@ -110,7 +107,6 @@ func (s *Spool) wait(b *batch, leads bool) error {
 	s.release(b.seg)
 	s.mu.Unlock()
 	b.puts = nil
-	close(b.turn)
 	close(b.done)
 	return b.err
 }
@@ -128,21 +124,18 @@ func (s *Spool) flush(seg *segment) error {
 		s.mu.Unlock()
 		err = seg.datasync()
 		s.mu.Lock()
+		err = cmp.Or(err, seg.failed)
 	}
-	if err == nil {
-		err = seg.failed
-	}
-	if err == nil {
-		seg.flushed = max(seg.flushed, upTo)
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		s.journal.carry = append(s.journal.carry, undone...)
 		s.fail(seg, err)
-	case s.journal.active != seg:
+		return wrap("flush the journal", err)
+	}
+	seg.flushed = max(seg.flushed, upTo)
+	if s.journal.active != seg {
 		seg.undone = nil // it was flushed when it became full
 	}
-	return wrap("flush the journal", err)
+	return nil
 }
 
 // unlockFlush flushes all that is written so far, and writes what is owed. The
@@ -163,10 +156,5 @@ func (s *Spool) unlockFlush() error {
 		s.mu.Unlock()
 		return err
 	}
-	b, leads := s.join(seg, nil)
-	s.mu.Unlock()
-	if e := s.wait(b, leads); e != nil {
-		return e
-	}
-	return err
+	return cmp.Or(s.unlockWait(seg, nil), err)
 }

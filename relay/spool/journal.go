@@ -66,6 +66,21 @@ type record struct {
 	kind   byte
 }
 
+// claim notes that a message waits there.
+func (r *record) claim() {
+	r.seg.live++
+	r.seg.bytes += int64(r.length)
+}
+
+// leave ends the claim of a message on its segment, if it has one. The caller
+// holds mu.
+func (r *record) leave() {
+	if r.seg != nil {
+		r.seg.live--
+		r.seg.bytes -= int64(r.length)
+	}
+}
+
 func (j *journal) closeFiles() {
 	for _, seg := range j.segments {
 		seg.close()

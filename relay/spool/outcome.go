@@ -27,13 +27,7 @@ func (s *Spool) Sending(id ID, attempt int) error {
 	if e == nil {
 		return fmt.Errorf("spool: %s: %w", id, ErrNotFound)
 	}
-	before := e.attempt
-	e.attempt = uint32(attempt)
-	if err := s.remark(e); err != nil {
-		e.attempt = before
-		return err
-	}
-	return nil
+	return s.remark(e, uint32(attempt))
 }
 
 // Done ends a message whose every recipient is served, or whose notification
@@ -79,9 +73,7 @@ func (s *Spool) unlockMarkDone(id ID, r record) error {
 	if r.kind == kindBig || len(seg.undone) >= s.tune.marks {
 		// The file of a BIG record goes after its mark is safe: a record
 		// without a file always means damage.
-		b, leads := s.join(seg, nil)
-		s.mu.Unlock()
-		if err := s.wait(b, leads); err != nil {
+		if err := s.unlockWait(seg, nil); err != nil {
 			return err
 		}
 		if r.kind == kindBig {
@@ -170,21 +162,20 @@ func (s *Spool) deferred(st *Stored, was *entry) {
 		e.due = st.Due.UnixNano()
 	}
 	if int(e.attempt) <= e.attempts {
-		s.unmark(e)
+		e.unmark()
 	}
 	if was.seg == nil {
 		s.unlockSettle()
 		return
 	}
-	s.leave(e)
+	e.leave()
+	e.record = record{}
 	seg, err := s.mark(kindDone, st.ID, nil)
 	if err != nil {
 		s.mu.Unlock()
 		return
 	}
-	b, leads := s.join(seg, nil)
-	s.mu.Unlock()
-	if s.wait(b, leads) == nil && was.kind == kindBig {
+	if s.unlockWait(seg, nil) == nil && was.kind == kindBig {
 		s.disk.remove(eml(s.dir.big, st.ID)) // recovery does it if this fails
 	}
 }

@@ -179,6 +179,7 @@ func (rec *recovering) take(seg *segment, off int64, h *head, payload []byte) {
 		}
 		e := g.entry()
 		e.record = record{seg: seg, off: off, length: recordHead + h.length, env: uint32(len(env)), kind: h.kind}
+		e.claim()
 		rec.add(e)
 	case kindDone:
 		if e := rec.index[h.id]; e != nil {
@@ -194,8 +195,4 @@ func (rec *recovering) take(seg *segment, off int64, h *head, payload []byte) {
 func (rec *recovering) add(e *entry) {
 	rec.index[e.id] = e
 	rec.used += e.size
-	if e.seg != nil {
-		e.seg.live++
-		e.seg.bytes += int64(e.length)
-	}
 }
