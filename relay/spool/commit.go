@@ -27,10 +27,7 @@ func (d *Draft) Commit() error {
 	if d.f != nil {
 		kind = kindBig
 		if err := d.storeBig(); err != nil {
-			d.s.mu.Lock()
-			d.s.stop(wrap("write content", err))
-			d.s.mu.Unlock()
-			return wrap("write content", err)
+			return d.trouble(err)
 		}
 		putBigTail(rec[len(rec)-bigTail:], d.size, d.sum)
 	}

@@ -8,6 +8,12 @@ import (
 // minSegments may stay without being compacted, however little they hold.
 const minSegments = 4
 
+// add takes a message into the index. The caller holds mu.
+func (s *Spool) add(e *entry) {
+	s.index[e.id] = e
+	s.used += e.size
+}
+
 // forget takes a message out of the index and lets go of its record. The
 // caller holds mu.
 func (s *Spool) forget(e *entry) {

@@ -140,16 +140,21 @@ func (d *Draft) Write(p []byte) (int, error) {
 	}
 	if err := d.take(p); err != nil {
 		d.state = failed
-		err = wrap("write content", err)
-		d.s.mu.Lock()
-		d.s.stop(err)
-		d.s.mu.Unlock()
-		return 0, err
+		return 0, d.trouble(err)
 	}
 	d.s.streaming.Add(int64(len(p)))
 	d.size += int64(len(p))
 	d.eightBit = d.eightBit || hasEightBit(p)
 	return len(p), nil
+}
+
+// trouble notes what the disk refused, and names the operation.
+func (d *Draft) trouble(err error) error {
+	err = wrap("write content", err)
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	d.s.stop(err)
+	return err
 }
 
 func (d *Draft) take(p []byte) error {

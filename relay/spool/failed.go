@@ -53,16 +53,13 @@ func (s *Spool) FailedMessage(id ID) (*envelope.Message, *Stored, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &envelope.Message{
-		Envelope: st.Envelope, ID: id.String(), Size: st.Size, EightBit: st.EightBit,
-		Open: func() (io.ReadCloser, error) {
-			f, err := s.disk.open(eml(s.dir.failed, id), os.O_RDONLY)
-			if err != nil {
-				return nil, wrap("read "+id.String(), err)
-			}
-			return fileReader(f, st.Size), nil
-		},
-	}, st, nil
+	return st.message(func() (io.ReadCloser, error) {
+		f, err := s.disk.open(eml(s.dir.failed, id), os.O_RDONLY)
+		if err != nil {
+			return nil, wrap("read "+id.String(), err)
+		}
+		return fileReader(f, st.Size), nil
+	}), st, nil
 }
 
 // Notified notes that nobody has to be told any more of what failed.
@@ -147,10 +144,7 @@ func (s *Spool) putBack(st *Stored) (err error) {
 	if err := s.shareContent(st); err != nil {
 		return err
 	}
-	if err = s.writeMeta(s.dir.deferred, st); err == nil {
-		err = s.disk.syncDir(s.dir.deferred)
-	}
-	if err != nil {
+	if err = s.keepMeta(s.dir.deferred, st); err != nil {
 		_ = s.removeDeferred(st.ID)
 		s.mu.Lock()
 		s.dirtyDir = true
@@ -160,23 +154,18 @@ func (s *Spool) putBack(st *Stored) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stuck = slices.DeleteFunc(s.stuck, func(id ID) bool { return id == st.ID })
-	s.index[st.ID] = &entry{
+	s.add(&entry{
 		id: st.ID, from: st.Envelope.From, size: st.Size, attempts: st.Tried,
 		received: st.Since().UnixNano(), due: st.Due.UnixNano(),
-	}
-	s.used += st.Size
+	})
 	return nil
 }
 
 // shareContent puts the content of a failed message into deferred/ as well.
 func (s *Spool) shareContent(st *Stored) error {
 	from, to := eml(s.dir.failed, st.ID), eml(s.dir.deferred, st.ID)
-	fi, err := s.stat(from)
-	if err != nil {
-		return fmt.Errorf("its content: %w", err)
-	}
-	if fi.size != st.Size {
-		return fmt.Errorf("its content has %d octets, and should have %d", fi.size, st.Size)
+	if err := s.checkContent(from, st.Size); err != nil {
+		return err
 	}
 	if s.disk.link(from, to) == nil {
 		return nil

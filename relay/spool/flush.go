@@ -90,8 +90,7 @@ func (s *Spool) unlockWait(seg *segment, e *entry) error {
 	}
 	for _, e := range b.puts {
 		if b.err == nil {
-			s.index[e.id] = e
-			s.used += e.size
+			s.add(e)
 			continue
 		}
 		e.leave()

@@ -119,10 +119,7 @@ func (s *Spool) Defer(st *Stored) error {
 		err = s.storeContent(s.dir.deferred, &e)
 	}
 	if err == nil {
-		err = s.writeMeta(s.dir.deferred, st)
-	}
-	if err == nil {
-		err = s.disk.syncDir(s.dir.deferred)
+		err = s.keepMeta(s.dir.deferred, st)
 	}
 	if err != nil {
 		s.undefer(&e)
@@ -219,6 +216,14 @@ func (s *Spool) writeMeta(dir string, st *Stored) error {
 	return s.writeFile(meta(dir, st.ID), bytes.NewReader(append(b, '\n')))
 }
 
+// keepMeta makes the json file durable, and all that was put there before it.
+func (s *Spool) keepMeta(dir string, st *Stored) error {
+	if err := s.writeMeta(dir, st); err != nil {
+		return err
+	}
+	return s.disk.syncDir(dir)
+}
+
 // Fail keeps a message in failed/, for those recipients that st names, until
 // it expires or a person takes it. It also keeps st.Unnotified, until Notified. What is there already for other recipients
 // is kept too. It is durable on return. The waiting message is not touched:
@@ -243,10 +248,7 @@ func (s *Spool) Fail(st *Stored) error {
 	if err := s.storeContent(s.dir.failed, &e); err != nil {
 		return wrap(op, err)
 	}
-	if err := s.writeMeta(s.dir.failed, &all); err != nil {
-		return wrap(op, err)
-	}
-	return wrap(op, s.disk.syncDir(s.dir.failed))
+	return wrap(op, s.keepMeta(s.dir.failed, &all))
 }
 
 // merge adds the recipients and attempts of b to those of a.

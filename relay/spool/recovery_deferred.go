@@ -119,12 +119,8 @@ func (rec *recovering) readMetaEntry(id ID) (*entry, error) {
 	if g.ID != id || g.Size < 0 {
 		return nil, errors.New("it is about another message")
 	}
-	fi, err := rec.stat(eml(rec.dir.deferred, id))
-	if err != nil {
-		return nil, fmt.Errorf("its content: %w", err)
-	}
-	if fi.size != g.Size {
-		return nil, fmt.Errorf("its content has %d octets, and should have %d", fi.size, g.Size)
+	if err := rec.checkContent(eml(rec.dir.deferred, id), g.Size); err != nil {
+		return nil, err
 	}
 	return g.entry(), nil
 }
@@ -132,9 +128,5 @@ func (rec *recovering) readMetaEntry(id ID) (*entry, error) {
 // hasFailed tells whether failed/ has a message whole.
 func (rec *recovering) hasFailed(id ID) bool {
 	st, err := rec.LoadFailed(id)
-	if err != nil {
-		return false
-	}
-	fi, err := rec.stat(eml(rec.dir.failed, id))
-	return err == nil && fi.size == st.Size
+	return err == nil && rec.checkContent(eml(rec.dir.failed, id), st.Size) == nil
 }

@@ -191,8 +191,3 @@ func (rec *recovering) take(seg *segment, off int64, h *head, payload []byte) {
 		}
 	}
 }
-
-func (rec *recovering) add(e *entry) {
-	rec.index[e.id] = e
-	rec.used += e.size
-}

@@ -35,11 +35,8 @@ func (s *Spool) room(size int64) error {
 		return wrap("space", os.ErrClosed)
 	}
 	now := time.Now()
-	if s.stopped.err != nil {
-		if now.Sub(s.stopped.at) < spareTime {
-			return s.stopped.err
-		}
-		s.stopped = trouble{}
+	if now.Sub(s.stopped.at) < spareTime {
+		return s.stopped.err
 	}
 	if err := s.roomBySize(max(size, 1)); err != nil {
 		return err

@@ -352,6 +352,18 @@ func (s *Spool) stat(path string) (info, error) {
 	return fi, err
 }
 
+// checkContent tells what is wrong with a file that should have size octets.
+func (s *Spool) checkContent(path string, size int64) error {
+	fi, err := s.stat(path)
+	if err != nil {
+		return fmt.Errorf("its content: %w", err)
+	}
+	if fi.size != size {
+		return fmt.Errorf("its content has %d octets, and should have %d", fi.size, size)
+	}
+	return nil
+}
+
 func (s *Spool) readFileOnce(path string, limit int64) ([]byte, error) {
 	f, err := s.disk.open(path, os.O_RDONLY)
 	if err != nil {

@@ -110,13 +110,11 @@ func (s *Spool) Message(id ID) (*envelope.Message, *Stored, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &envelope.Message{
-		Envelope: l.Envelope,
-		ID:       id.String(),
-		Size:     l.Size,
-		EightBit: l.EightBit,
-		Open:     func() (io.ReadCloser, error) { return s.open(id, l) },
-	}, l.Stored, nil
+	return l.message(func() (io.ReadCloser, error) { return s.open(id, l) }), l.Stored, nil
+}
+
+func (st *Stored) message(open func() (io.ReadCloser, error)) *envelope.Message {
+	return &envelope.Message{Envelope: st.Envelope, ID: st.ID.String(), Size: st.Size, EightBit: st.EightBit, Open: open}
 }
 
 // readAhead is the largest record that is read whole for a delivery.
