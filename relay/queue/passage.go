@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kurir/relay/spool"
+	"kurir/upstream/envelope"
 	"kurir/upstream/explain"
 )
 
@@ -44,12 +45,16 @@ func (q *Queue) pass(l *lane, d *spool.Draft) *passage {
 	return p
 }
 
-// enter takes a slot of the lane for a message that just came in. Who got
-// true must pass, or the queue cannot be stopped.
-func (q *Queue) enter(l *lane) bool {
+// enter takes a slot for a message that just came in; nil if there is none for
+// it now. Who got one must pass, or the queue cannot be stopped.
+func (q *Queue) enter(from envelope.Path) *lane {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.enterLocked(l, l.enter)
+	l := q.laneOfLocked(from)
+	if l.senders[senderDomain(from)] != nil || !q.enterLocked(l, l.enter) {
+		return nil
+	}
+	return l
 }
 
 func (q *Queue) enterLocked(l *lane, enter func(time.Time) bool) bool {

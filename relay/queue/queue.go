@@ -155,7 +155,7 @@ func New(o Options) *Queue {
 			e.Due = time.Now().Add(backoff(o.Settings.RetryMin, o.Settings.RetryMax, 1))
 			q.uncertain = append(q.uncertain, e.ID)
 		}
-		q.laneOf(e.From).waiting.push(&item{
+		q.laneOfLocked(e.From).waiting.push(&item{
 			id: e.ID, from: e.From, size: e.Size, due: e.Due, received: e.Received, attempts: e.Attempts,
 		})
 	}
@@ -192,13 +192,7 @@ func (q *Queue) Configure(s Settings) {
 	q.nudge()
 }
 
-// laneOf is the lane of the first route that serves a reverse-path.
-func (q *Queue) laneOf(from envelope.Path) *lane {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.laneOfLocked(from)
-}
-
+// laneOfLocked is the lane of the first route that serves a reverse-path.
 func (q *Queue) laneOfLocked(from envelope.Path) *lane {
 	for _, l := range q.lanes {
 		if l.serves(from) {

@@ -101,10 +101,3 @@ func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time
 		}
 	}
 }
-
-// isHeld tells whether the mail of a sender is kept back now.
-func (q *Queue) isHeld(l *lane, from envelope.Path) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return l.senders[senderDomain(from)] != nil
-}

@@ -19,29 +19,24 @@ import (
 // message or it is durable (promise P1). When ctx ends, Submit breaks off a
 // delivery that it waits for and answers soon.
 func (q *Queue) Submit(ctx context.Context, d *spool.Draft) Answer {
-	l := q.laneOf(d.Envelope().From)
-	switch q.set().Mode {
-	case Through:
-		return q.through(ctx, l, d)
-	case Direct:
-		return q.direct(ctx, l, d)
+	if q.set().Mode == Through {
+		return q.through(ctx, d)
 	}
-	return q.store(l, d)
+	return q.Keep(ctx, d)
 }
 
 // Keep takes over a message that nobody waits for, as Submit does, but makes
 // it durable first: a provider's refusal is then told to its sender by mail.
 // Mode direct keeps nothing, so that there it is Submit.
 func (q *Queue) Keep(ctx context.Context, d *spool.Draft) Answer {
-	l := q.laneOf(d.Envelope().From)
 	if q.set().Mode == Direct {
-		return q.direct(ctx, l, d)
+		return q.direct(ctx, d)
 	}
-	return q.store(l, d)
+	return q.store(d)
 }
 
 // store makes a message durable and queues it.
-func (q *Queue) store(l *lane, d *spool.Draft) Answer {
+func (q *Queue) store(d *spool.Draft) Answer {
 	defer d.Close()
 	if err := q.commit(d, mailOfDraft(d)); err != nil {
 		return q.notStored(d, err)
@@ -52,9 +47,10 @@ func (q *Queue) store(l *lane, d *spool.Draft) Answer {
 
 // through delivers while the app waits. What takes longer, or does not work
 // at once, is spooled.
-func (q *Queue) through(ctx context.Context, l *lane, d *spool.Draft) Answer {
-	if q.isHeld(l, d.Envelope().From) || !q.enter(l) {
-		return q.store(l, d)
+func (q *Queue) through(ctx context.Context, d *spool.Draft) Answer {
+	l := q.enter(d.Envelope().From)
+	if l == nil {
+		return q.store(d)
 	}
 	p := q.pass(l, d)
 	defer context.AfterFunc(ctx, p.cancel)()
@@ -93,9 +89,9 @@ func (q *Queue) passed(p *passage) Answer {
 // direct delivers while the app waits, or refuses. When the wait is over, a
 // delivery that has not come to its final dot is broken off; one that has is
 // waited for, because nobody else could tell its outcome.
-func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
+func (q *Queue) direct(ctx context.Context, d *spool.Draft) Answer {
 	deadline := time.Now().Add(q.set().Wait)
-	l, f := q.enterBy(ctx, l, d.Envelope().From, deadline)
+	l, f := q.enterBy(ctx, d.Envelope().From, deadline)
 	if f != nil {
 		defer d.Close()
 		return q.refuse(mailOfDraft(d), f, 451)
@@ -110,18 +106,16 @@ func (q *Queue) direct(ctx context.Context, l *lane, d *spool.Draft) Answer {
 
 var errWaitOver = errors.New("the provider took longer than delivery.wait")
 
-// enterBy waits for a slot, of another lane if that is replaced meanwhile; the
+// enterBy waits for a slot, of another lane if one is replaced meanwhile; the
 // failure says why there was none in time. A route in trouble is tried by one
 // message when its probe is due, and the others hear at once what is wrong with
 // it.
-func (q *Queue) enterBy(ctx context.Context, l *lane, from envelope.Path, deadline time.Time) (*lane, *explain.Failure) {
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
+func (q *Queue) enterBy(ctx context.Context, from envelope.Path, deadline time.Time) (*lane, *explain.Failure) {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errWaitOver)
+	defer cancel()
 	for {
 		q.mu.Lock()
-		if l.retired {
-			l = q.laneOfLocked(from)
-		}
+		l := q.laneOfLocked(from)
 		entered := q.enterLocked(l, l.enter) || q.enterLocked(l, l.enterAsProbe)
 		trouble, freed, pause := l.trouble, l.freed, time.Until(l.next)
 		q.mu.Unlock()
@@ -129,7 +123,7 @@ func (q *Queue) enterBy(ctx context.Context, l *lane, from envelope.Path, deadli
 		case entered:
 			return l, nil
 		case trouble != nil:
-			return l, trouble
+			return nil, trouble
 		}
 		paused := time.NewTimer(max(pause, 0))
 		if pause <= 0 {
@@ -138,10 +132,8 @@ func (q *Queue) enterBy(ctx context.Context, l *lane, from envelope.Path, deadli
 		select {
 		case <-freed:
 		case <-paused.C:
-		case <-timer.C:
-			return l, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: errWaitOver})
 		case <-ctx.Done():
-			return l, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
+			return nil, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
 		}
 		paused.Stop()
 	}
