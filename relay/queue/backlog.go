@@ -146,6 +146,16 @@ func (b *backlog) remove(fits func(*item) bool) []*item {
 	return removed
 }
 
+// hasten makes due what fits, and counts it.
+func (b *backlog) hasten(now time.Time, fits func(*item) bool) int {
+	hastened := b.remove(fits)
+	for _, i := range hastened {
+		i.due = now
+		b.push(i)
+	}
+	return len(hastened)
+}
+
 // items are those of a heap, whatever its order.
 type items []*item
 

@@ -89,11 +89,7 @@ func (q *Queue) Flush() int {
 		for _, h := range l.senders {
 			h.probe = now
 		}
-		for _, i := range l.waiting.remove(func(*item) bool { return true }) {
-			n++
-			i.due = now
-			l.waiting.push(i)
-		}
+		n += l.waiting.hasten(now, func(*item) bool { return true })
 	}
 	return n
 }
