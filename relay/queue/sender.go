@@ -53,12 +53,7 @@ func (l *lane) releaseSender(from envelope.Path, now time.Time) (over *hold, wai
 		return nil, 0
 	}
 	delete(l.senders, senderDomain(from))
-	kept := l.waiting.remove(func(i *item) bool { return senderDomain(i.from) == senderDomain(from) })
-	for _, i := range kept {
-		i.due = now
-		l.waiting.push(i)
-	}
-	return over, len(kept)
+	return over, l.waiting.hasten(now, func(i *item) bool { return senderDomain(i.from) == senderDomain(from) })
 }
 
 // waitingOf counts the messages of a sender's domain.
@@ -74,30 +69,24 @@ func (l *lane) waitingOf(from envelope.Path) (n int) {
 // noteSender notes how the domain of a sender did, and tells when that is
 // news. The message at hand counts as waiting where it stays.
 func (q *Queue) noteSender(l *lane, from envelope.Path, o outcome, now time.Time, stays int) {
+	tell := func() {}
 	q.mu.Lock()
 	switch {
 	case l.retired:
-		q.mu.Unlock()
 	case o.sender != nil:
-		h, first := l.holdSender(from, o.sender, now, q.set().RetryMax)
-		probe, waiting := h.probe, stays
-		if first {
-			waiting += l.waitingOf(from)
-		}
-		q.mu.Unlock()
-		if first {
-			q.log.RouteHeld(l.Name, o.sender, probe, waiting)
+		if h, first := l.holdSender(from, o.sender, now, q.set().RetryMax); first {
+			trouble, probe, waiting := o.sender, h.probe, stays+l.waitingOf(from)
+			tell = func() { q.log.RouteHeld(l.Name, trouble, probe, waiting) }
 		}
 	case o.ours || o.route != nil:
 		if h := l.senders[senderDomain(from)]; h != nil {
 			h.probing = false
 		}
-		q.mu.Unlock()
 	default:
-		over, waiting := l.releaseSender(from, now)
-		q.mu.Unlock()
-		if over != nil {
-			q.log.Recovered(l.Name, over.trouble, now.Sub(over.since), waiting)
+		if over, waiting := l.releaseSender(from, now); over != nil {
+			tell = func() { q.log.Recovered(l.Name, over.trouble, now.Sub(over.since), waiting) }
 		}
 	}
+	q.mu.Unlock()
+	tell()
 }

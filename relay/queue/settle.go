@@ -131,38 +131,32 @@ func (q *Queue) nextProbe(l *lane, from envelope.Path) time.Time {
 // noteRoute notes how the route did, and tells when that is news. The message
 // at hand counts as waiting as well where it stays: it is 1 or 0.
 func (q *Queue) noteRoute(l *lane, o outcome, now time.Time, stays int) {
-	q.mu.Lock()
 	defer q.nudge()
+	trouble, tell := o.route, func() {}
+	q.mu.Lock()
 	switch {
 	case l.retired:
-		q.mu.Unlock()
 	case o.ours:
 		l.probing = false
-		q.mu.Unlock()
-	case o.route == nil:
+	case trouble == nil:
 		l.served(now)
-		over, since := l.recover()
-		waiting := l.waiting.len()
-		q.mu.Unlock()
-		if over != nil {
-			q.log.Recovered(l.Name, over, now.Sub(since), waiting)
+		if over, since := l.recover(); over != nil {
+			waiting := l.waiting.len()
+			tell = func() { q.log.Recovered(l.Name, over, now.Sub(since), waiting) }
 		}
-	case l.refused(o.route, now):
+	case l.refused(trouble, now):
 		l.probing = false
 		borne := l.borne
-		q.mu.Unlock()
-		q.log.Limited(l.Name, o.route, borne)
-	default:
-		first := l.fail(o.route, now, q.set().RetryMin, q.set().RetryMax)
-		next, isHeld, waiting := l.probe, l.condition == held, l.waiting.len()+stays
-		q.mu.Unlock()
-		switch {
-		case first && isHeld:
-			q.log.RouteHeld(l.Name, o.route, next, waiting)
-		case first:
-			q.log.Unavailable(l.Name, o.route, next, waiting)
+		tell = func() { q.log.Limited(l.Name, trouble, borne) }
+	case l.fail(trouble, now, q.set().RetryMin, q.set().RetryMax):
+		log, next, waiting := q.log.Unavailable, l.probe, l.waiting.len()+stays
+		if l.condition == held {
+			log = q.log.RouteHeld
 		}
+		tell = func() { log(l.Name, trouble, next, waiting) }
 	}
+	q.mu.Unlock()
+	tell()
 }
 
 // giveUpOn moves the messages that became too old while the trouble that
