@@ -125,17 +125,16 @@ func (q *Queue) enterBy(ctx context.Context, from envelope.Path, deadline time.T
 		case trouble != nil:
 			return nil, trouble
 		}
-		paused := time.NewTimer(max(pause, 0))
-		if pause <= 0 {
-			paused.Stop()
+		var paused <-chan time.Time
+		if pause > 0 {
+			paused = time.After(pause)
 		}
 		select {
 		case <-freed:
-		case <-paused.C:
+		case <-paused:
 		case <-ctx.Done():
 			return nil, explain.Explain(explain.Failure{Cause: explain.ServerBusy, Err: context.Cause(ctx)})
 		}
-		paused.Stop()
 	}
 }
 
@@ -230,8 +229,7 @@ func newItem(d *spool.Draft) *item {
 }
 
 func mailOfDraft(d *spool.Draft) maillog.Mail {
-	m := d.Message()
-	return maillog.Mail{
-		ID: m.ID, MessageID: d.MessageID, Subject: d.Subject, From: m.From, To: m.To, Size: m.Size, Client: d.Client(),
-	}
+	mail := mailOf(d.Stored())
+	mail.Subject = d.Subject
+	return mail
 }
