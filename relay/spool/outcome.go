@@ -57,26 +57,27 @@ func (s *Spool) Done(id ID) error {
 			err = wrap("flush the directory", s.disk.syncDir(s.dir.deferred))
 		}
 		s.mu.Lock()
-		return errors.Join(err, s.unlockMarkDone(id, r))
+		return errors.Join(err, s.unlockMarkDone(id, r.kind, false))
 	}
-	return s.unlockMarkDone(id, r)
+	return s.unlockMarkDone(id, r.kind, false)
 }
 
-// unlockMarkDone ends a message in the journal, whose record was r. The caller
-// holds mu, which is released.
-func (s *Spool) unlockMarkDone(id ID, r record) error {
+// unlockMarkDone ends a message in the journal, whose record was of that kind.
+// Some marks may wait for their flush, unless it is to be flushed now. The
+// caller holds mu, which is released.
+func (s *Spool) unlockMarkDone(id ID, kind byte, now bool) error {
 	seg, err := s.mark(kindDone, id, nil)
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	if r.kind == kindBig || len(seg.undone) >= s.tune.marks {
+	if now || kind == kindBig || len(seg.undone) >= s.tune.marks {
 		// The file of a BIG record goes after its mark is safe: a record
 		// without a file always means damage.
 		if err := s.unlockWait(seg, nil); err != nil {
 			return err
 		}
-		if r.kind == kindBig {
+		if kind == kindBig {
 			err = wrap("remove "+id.String(), s.disk.remove(eml(s.dir.big, id)))
 		}
 		s.mu.Lock()
@@ -167,14 +168,7 @@ func (s *Spool) deferred(st *Stored, was *entry) {
 	}
 	e.leave()
 	e.record = record{}
-	seg, err := s.mark(kindDone, st.ID, nil)
-	if err != nil {
-		s.mu.Unlock()
-		return
-	}
-	if s.unlockWait(seg, nil) == nil && was.kind == kindBig {
-		s.disk.remove(eml(s.dir.big, st.ID)) // recovery does it if this fails
-	}
+	_ = s.unlockMarkDone(st.ID, was.kind, true) // recovery does it if this fails
 }
 
 // storeContent puts the content of a message in the journal or in big/ into
