@@ -23,17 +23,12 @@ func (f *osFile) allocate(size int64) error {
 	return err
 }
 
-func (osDisk) space(path string) (space, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return space{}, err
-	}
-	sp := space{free: int64(st.Bavail) * int64(st.Bsize), inodes: st.Files, freeInodes: st.Ffree}
+func ephemeral(st *unix.Statfs_t) string {
 	switch int64(st.Type) {
 	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
-		sp.ephemeral = "tmpfs"
+		return "tmpfs"
 	case unix.OVERLAYFS_SUPER_MAGIC:
-		sp.ephemeral = "overlay"
+		return "overlay"
 	}
-	return sp, nil
+	return ""
 }

@@ -30,3 +30,16 @@ func (osDisk) syncDir(path string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+func (osDisk) space(path string) (space, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return space{}, err
+	}
+	return space{
+		free:       int64(st.Bavail) * int64(st.Bsize),
+		inodes:     uint64(st.Files),
+		freeInodes: uint64(st.Ffree),
+		ephemeral:  ephemeral(&st),
+	}, nil
+}
