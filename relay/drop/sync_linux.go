@@ -6,12 +6,5 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncName makes the name of an open file in dir durable. Who may not list
-// the directory cannot open it to flush it, but can flush its file system.
-func syncName(f *os.File, dir string) error {
-	if d, err := os.Open(dir); err == nil {
-		defer d.Close()
-		return d.Sync()
-	}
-	return unix.Syncfs(int(f.Fd()))
-}
+// syncAround flushes the file system that an open file is in.
+func syncAround(f *os.File) error { return unix.Syncfs(int(f.Fd())) }
