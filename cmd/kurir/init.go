@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"kurir/upstream/discover"
-	"kurir/upstream/explain"
 	"kurir/upstream/provider"
 )
 
@@ -166,7 +165,7 @@ func ownHost(p *provider.Provider) string { return strings.ReplaceAll(p.Hosts[0]
 
 // ways are the ways in that Kurir will try, in their order.
 func ways(f discover.Finding) string {
-	candidates := []provider.Candidate{{Port: 587, TLS: explain.STARTTLS}, {Port: 465, TLS: explain.Implicit}}
+	candidates := []provider.Candidate{{Port: 587, TLS: "starttls"}, {Port: 465, TLS: "implicit"}}
 	switch {
 	case f.Candidate.Port != 0:
 		candidates = []provider.Candidate{f.Candidate}
@@ -176,7 +175,7 @@ func ways(f discover.Finding) string {
 	var list []string
 	for _, c := range candidates {
 		mode := "STARTTLS"
-		if c.TLS == explain.Implicit {
+		if c.TLS == "implicit" {
 			mode = "implicit TLS"
 		}
 		list = append(list, fmt.Sprintf("%d %s", c.Port, mode))
