@@ -34,27 +34,25 @@ const (
 // cannot be had is told there, as it may be the trouble itself.
 func prepareBundle(flags *flag.FlagSet) action {
 	path := configFlag(flags)
-	return func(_ []string, std streams) int { return writeBundle(*path, std) }
-}
-
-func writeBundle(path string, std streams) int {
-	ctx, stop := interruptible()
-	defer stop()
-	var text strings.Builder
-	b := &bundle{clerk: &clerk{name: "kurir bundle", stdout: &text, stderr: &text}}
-	b.about()
-	m, err := b.configuration(path)
-	if err == nil {
-		b.client = control.NewClient(b.config.ControlSockets())
-		b.state(ctx)
-		_ = b.client.FlushHistory(ctx) // without a relay, all is written
-		b.past()
+	return func(_ []string, std streams) int {
+		ctx, stop := interruptible()
+		defer stop()
+		var text strings.Builder
+		b := &bundle{clerk: &clerk{name: "kurir bundle", stdout: &text, stderr: &text}}
+		b.about()
+		m, err := b.configuration(*path)
+		if err == nil {
+			b.client = control.NewClient(b.config.ControlSockets())
+			b.state(ctx)
+			_ = b.client.FlushHistory(ctx) // without a relay, all is written
+			b.past()
+		}
+		if _, err := io.WriteString(std.out, m.cover(text.String())); err != nil {
+			return complain(std.err, exitFailed, err)
+		}
+		fmt.Fprintln(std.err, "kurir bundle: secrets and addresses are masked; look through it all the same before you hand it on")
+		return exitOK
 	}
-	if _, err := io.WriteString(std.out, m.cover(text.String())); err != nil {
-		return complain(std.err, exitFailed, err)
-	}
-	fmt.Fprintln(std.err, "kurir bundle: secrets and addresses are masked; look through it all the same before you hand it on")
-	return exitOK
 }
 
 // A bundle is a support file that is being written.

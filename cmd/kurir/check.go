@@ -27,51 +27,49 @@ type checkup struct {
 	Local     []finding       `json:"local"`
 }
 
-// prepareCheck is "kurir check".
+// prepareCheck is "kurir check", which says whether mail would go out, and why
+// not.
 func prepareCheck(flags *flag.FlagSet) action {
 	path := configFlag(flags)
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	to := flags.String("send", "", "send a test mail to this `ADDRESS`")
-	return func(_ []string, std streams) int { return checkCommand(*path, *to, *asJSON, std) }
-}
-
-// checkCommand looks whether mail would go out, and says why not.
-func checkCommand(path, to string, asJSON bool, std streams) int {
-	var recipient envelope.Path
-	if to != "" {
-		var err error
-		if recipient, err = envelope.ParsePath(to); err != nil || recipient.Domain() == "" {
-			return std.misuse("check", "--send %q is not a mail address", to)
+	return func(_ []string, std streams) int {
+		var recipient envelope.Path
+		if *to != "" {
+			var err error
+			if recipient, err = envelope.ParsePath(*to); err != nil || recipient.Domain() == "" {
+				return std.misuse("check", "--send %q is not a mail address", *to)
+			}
 		}
-	}
 
-	ctx, stop := interruptible()
-	defer stop()
-	var result *checkup
-	w := checkWords(explain.English) // until it is known which
-	c, err := loadConfig(ctx, path, false)
-	if err == nil {
-		w = checkWords(explain.Language(c.Log.Language))
-		result, err = checkAll(ctx, c, recipient, w)
+		ctx, stop := interruptible()
+		defer stop()
+		var result *checkup
+		w := checkWords(explain.English) // until it is known which
+		c, err := loadConfig(ctx, *path, false)
+		if err == nil {
+			w = checkWords(explain.Language(c.Log.Language))
+			result, err = checkAll(ctx, c, recipient, w)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return complain(std.err, exitFailed, errors.New(w.Say("verdict.interrupted")))
+		case err != nil:
+			return complain(std.err, exitConfig, err)
+		}
+		if *asJSON {
+			err = encode(std.out, result)
+		} else {
+			err = result.print(std.out, w)
+		}
+		switch {
+		case err != nil:
+			return complain(std.err, exitFailed, err)
+		case !result.OK:
+			return exitFailed
+		}
+		return exitOK
 	}
-	switch {
-	case ctx.Err() != nil:
-		return complain(std.err, exitFailed, errors.New(w.Say("verdict.interrupted")))
-	case err != nil:
-		return complain(std.err, exitConfig, err)
-	}
-	if asJSON {
-		err = encode(std.out, result)
-	} else {
-		err = result.print(std.out, w)
-	}
-	switch {
-	case err != nil:
-		return complain(std.err, exitFailed, err)
-	case !result.OK:
-		return exitFailed
-	}
-	return exitOK
 }
 
 // checkAll checks every smart host and what is around Kurir. Its error is one

@@ -21,36 +21,33 @@ import (
 	"kurir/upstream/token"
 )
 
-// prepareServe is "kurir serve".
+// prepareServe is "kurir serve", which runs the relay until SIGTERM or SIGINT.
 func prepareServe(flags *flag.FlagSet) action {
 	path := configFlag(flags)
 	inSandbox := flags.Bool("sandbox", false, "try it out with a provider of its own; no mail leaves the machine")
-	return func(_ []string, std streams) int { return serve(*path, *inSandbox, std) }
-}
-
-// serve runs the relay until SIGTERM or SIGINT.
-func serve(path string, inSandbox bool, std streams) int {
-	ctx, stop := interruptible()
-	defer stop()
-	c, err := loadConfig(ctx, path, inSandbox)
-	if err != nil {
-		return complain(std.err, exitConfig, err)
+	return func(_ []string, std streams) int {
+		ctx, stop := interruptible()
+		defer stop()
+		c, err := loadConfig(ctx, *path, *inSandbox)
+		if err != nil {
+			return complain(std.err, exitConfig, err)
+		}
+		o := relay.Options{
+			Config:  c,
+			Version: version(),
+			Log: maillog.New(std.err, maillog.Options{
+				Level: c.Log.Level, Format: c.Log.Format, Language: explain.Language(c.Log.Language),
+				Subject: c.Log.Subject, Priority: isJournal(std.err),
+			}),
+		}
+		if o.Listeners, err = passedListeners(); err != nil {
+			return complain(std.err, exitConfig, err)
+		}
+		if *inSandbox {
+			return serveSandbox(ctx, o, std)
+		}
+		return runRelay(ctx, o, *path, std.err)
 	}
-	o := relay.Options{
-		Config:  c,
-		Version: version(),
-		Log: maillog.New(std.err, maillog.Options{
-			Level: c.Log.Level, Format: c.Log.Format, Language: explain.Language(c.Log.Language),
-			Subject: c.Log.Subject, Priority: isJournal(std.err),
-		}),
-	}
-	if o.Listeners, err = passedListeners(); err != nil {
-		return complain(std.err, exitConfig, err)
-	}
-	if inSandbox {
-		return serveSandbox(ctx, o, std)
-	}
-	return runRelay(ctx, o, path, std.err)
 }
 
 func loadConfig(ctx context.Context, path string, inSandbox bool) (*config.Config, error) {
