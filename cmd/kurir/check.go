@@ -34,14 +34,10 @@ func prepareCheck(flags *flag.FlagSet) action {
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	to := flags.String("send", "", "send a test mail to this `ADDRESS`")
 	return func(_ []string, std streams) int {
-		var recipient envelope.Path
-		if *to != "" {
-			var err error
-			if recipient, err = envelope.ParsePath(*to); err != nil || recipient.Domain() == "" {
-				return std.misuse("check", "--send %q is not a mail address", *to)
-			}
+		recipient, err := envelope.ParsePath(*to)
+		if *to != "" && (err != nil || recipient.Domain() == "") {
+			return std.misuse("check", "--send %q is not a mail address", *to)
 		}
-
 		ctx, stop := interruptible()
 		defer stop()
 		var result *checkup

@@ -41,17 +41,14 @@ const (
 // hides, the greeting of an SMTP server may tell.
 func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (finding, tenant) {
 	_, port, _ := net.SplitHostPort(e.Addr)
-	say := func(result mark, name string, pairs ...string) finding {
-		pairs = append(pairs, "addr", e.Addr, "port", port, "holder", e.Holder)
-		return finding{"listen.smtp", result, w.Say(name, pairs...)}
-	}
+	say := saying("listen.smtp", w, "addr", e.Addr, "port", port)
 	process, _, _ := strings.Cut(e.Holder, " (")
 	greeting := ""
 	switch {
 	case e.Holder == systemd:
 		return say(fine, "listen.systemd"), systemds
 	case process == "kurir":
-		return say(fine, "listen.kurir"), itself
+		return say(fine, "listen.kurir", "holder", e.Holder), itself
 	case e.Holder == "":
 		var kurir bool
 		if greeting, kurir = greetingOf(ctx, e.Addr); kurir {
@@ -61,14 +58,14 @@ func taken(ctx context.Context, e *relay.ListenError, w explain.Words) (finding,
 	}
 	for _, s := range mailServers {
 		if process == s.process || strings.Contains(greeting, s.program) {
-			return say(wrong, "listen.service", "program", s.program, "unit", s.unit), nobody
+			return say(wrong, "listen.service", "program", s.program, "unit", s.unit, "holder", e.Holder), nobody
 		}
 	}
 	switch {
 	case greeting != "":
 		return say(wrong, "listen.server", "greeting", greeting), nobody
 	case e.Holder != "":
-		return say(wrong, "listen.program"), nobody
+		return say(wrong, "listen.program", "holder", e.Holder), nobody
 	}
 	return say(doubt, "listen.unknown"), nobody
 }

@@ -34,6 +34,14 @@ type finding struct {
 	Text   string `json:"text"`
 }
 
+// saying makes findings about one thing, in words in which some names always mean
+// the same.
+func saying(what string, w explain.Words, always ...string) func(result mark, name string, pairs ...string) finding {
+	return func(result mark, name string, pairs ...string) finding {
+		return finding{what, result, w.Say(name, append(pairs, always...)...)}
+	}
+}
+
 // lookAround looks at everything that is not the provider's.
 func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, w explain.Words) []finding {
 	var found []finding
@@ -56,28 +64,25 @@ func lookAround(ctx context.Context, c *config.Config, reports []*check.Report, 
 
 // listenOn looks whether Kurir can listen there, or does already.
 func listenOn(ctx context.Context, addr string, w explain.Words) (finding, tenant) {
-	f := finding{What: "listen.smtp", Result: wrong}
+	say := saying("listen.smtp", w, "addr", addr)
 	err := relay.TryListen(addr)
 	if err == nil {
-		f.Result, f.Text = fine, w.Say("listen.free", "addr", addr)
-		return f, nobody
+		return say(fine, "listen.free"), nobody
 	}
-	failed := &relay.ListenError{Addr: addr, Err: err}
-	errors.As(err, &failed)
+	result := wrong
+	if strings.HasPrefix(addr, "[") {
+		result = doubt // without IPv6, Kurir goes on with the other addresses
+	}
+	failed, _ := errors.AsType[*relay.ListenError](err) // as TryListen promises
 	switch {
 	case failed.Taken():
 		return taken(ctx, failed, w)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		f.Result, f.Text = doubt, w.Say("listen.rights", "addr", addr) // the service may have them
+		return say(doubt, "listen.rights"), nobody // the service may have them
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		f.Text = w.Say("listen.not_ours", "addr", addr)
-	default:
-		f.Text = w.Say("listen.other", "addr", addr, "error", failed.Err.Error())
+		return say(result, "listen.not_ours"), nobody
 	}
-	if f.Result == wrong && strings.HasPrefix(addr, "[") {
-		f.Result = doubt // without IPv6, Kurir goes on with the other addresses
-	}
-	return f, nobody
+	return say(result, "listen.other", "error", failed.Err.Error()), nobody
 }
 
 // outside says what the listener looks like from other machines.
@@ -118,9 +123,7 @@ func whoMayConnect(l config.Listen, e relay.Exposure, system fs.FS, w explain.Wo
 		}
 		text += "; " + w.Say(name, "addresses", strings.Join(at, ", "))
 	}
-	say := func(result mark, name string) finding {
-		return finding{"listen.allow", result, w.Say(name, "text", text, "gateway", e.Audience.Gateway.String())}
-	}
+	say := saying("listen.allow", w, "text", text, "gateway", e.Audience.Gateway.String())
 	inside := inContainer(system)
 	switch {
 	case len(e.Addresses) == 0 && inside:
@@ -152,9 +155,7 @@ func inContainer(system fs.FS) bool {
 // who has the addresses tells whose the spool should be.
 func spoolDir(c *config.Config, who tenant, system fs.FS, w explain.Words) finding {
 	dir, direct := c.Spool.Dir, c.Delivery.Mode == "direct"
-	say := func(result mark, name string, pairs ...string) finding {
-		return finding{"spool.dir", result, w.Say(name, append(pairs, "dir", dir)...)}
-	}
+	say := saying("spool.dir", w, "dir", dir)
 	var locked *spool.LockedError
 	used := spool.InUse(dir)
 	switch held := errors.As(used, &locked); {
@@ -184,9 +185,7 @@ func spoolDir(c *config.Config, who tenant, system fs.FS, w explain.Words) findi
 // clock that was seen.
 func clock(reports []*check.Report, w explain.Words) finding {
 	now := time.Now()
-	say := func(result mark, name string, pairs ...string) finding {
-		return finding{"clock", result, w.Say(name, append(pairs, "time", now.UTC().Format("2006-01-02 15:04"))...)}
-	}
+	say := saying("clock", w, "time", now.UTC().Format("2006-01-02 15:04"))
 	f := say(fine, "clock.time")
 	for _, r := range reports {
 		if r.ClockSuspect {
