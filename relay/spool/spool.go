@@ -214,7 +214,7 @@ func (s *Spool) versionPath() string { return filepath.Join(s.dir.root, "VERSION
 
 // checkVersion refuses a format that is not known before anything is touched.
 func (s *Spool) checkVersion() error {
-	b, err := s.readFile(s.versionPath(), 64)
+	b, err := s.readFile(s.versionPath(), 2048)
 	if err != nil {
 		return wrap("read VERSION", err)
 	}
@@ -370,18 +370,13 @@ func (s *Spool) readFileOnce(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b := make([]byte, 2048)
-	for n := int64(0); ; {
-		m, err := f.ReadAt(b[n:], n)
-		n += int64(m)
-		switch {
-		case err == io.EOF:
-			return b[:n], nil
-		case err != nil:
-			return nil, err
-		case n > limit:
-			return nil, fmt.Errorf("%s has more than %d octets", path, limit)
-		}
-		b = append(b, make([]byte, len(b))...)
+	var b bytes.Buffer
+	b.Grow(2048) // most have less
+	if _, err := b.ReadFrom(io.NewSectionReader(f, 0, limit+1)); err != nil {
+		return nil, err
 	}
+	if int64(b.Len()) > limit {
+		return nil, fmt.Errorf("%s has more than %d octets", path, limit)
+	}
+	return b.Bytes(), nil
 }

@@ -70,7 +70,7 @@ func Remember(before, now []Attempt) []Attempt {
 }
 
 // maxMeta bounds a json file: what is larger was not written by us.
-const maxMeta = 16 << 20
+const maxMeta = 32 << 20
 
 // find gives a copy of the entry, and holds its segment if it has one. The
 // caller releases it.
